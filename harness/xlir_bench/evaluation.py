@@ -1,0 +1,208 @@
+"""The main job: a model on a suite. Load, encode, count, measure, keep."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from xlir_bench import __version__
+from xlir_bench.collection import Collection, Setting
+from xlir_bench.encoders import Encoder, Model, VectorCache, encode_texts
+from xlir_bench.errors import XlirError
+from xlir_bench.measures import parse
+from xlir_bench.progress import SILENT, Progress
+from xlir_bench.results import ModelReference, Result, Score, SuiteReference, Timing, load_result, result_path, save
+from xlir_bench.retrieval import DenseScorer, LexicalScorer, RankTable, Scorer, count_outranked
+from xlir_bench.suites import Suite
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a run gives: the result, and the ranks that every figure in it follows from."""
+
+    result: Result
+    ranks: RankTable
+
+
+def evaluate(
+    model: Model,
+    suite: Suite,
+    collection: Collection,
+    *,
+    cache: VectorCache | None = None,
+    progress: Progress = SILENT,
+) -> Evaluation:
+    """Measure a model on a suite, in every setting that the suite declares.
+
+    Args:
+        model: from `encoders.resolve`.
+        suite: names the settings and measures.
+        collection: from `suites.load`; all of the suite's languages or a part of them.
+        cache: where vectors are kept from one run to the next; None keeps nothing.
+        progress: hears of texts encoded and queries ranked.
+
+    Raises:
+        InputError: the model gave something that is not a vector, or a score that is not a number.
+    """
+    clock = _Clock()
+    scorer, encoded, from_cache = _scorer(model, collection, cache, progress)
+    clock.lap("encode_s")
+    across = any(setting != "monolingual" for setting in suite.settings)
+    ranks = count_outranked(scorer, collection, across_languages=across, progress=progress)
+    clock.lap("rank_s")
+    scores = tuple(_scores(ranks, suite))
+    clock.lap("measure_s")
+    encode_s = clock.laps["encode_s"]
+    result = Result(
+        suite=reference(suite, collection),
+        model=ModelReference(
+            id=model.info.id,
+            name=model.info.name,
+            revision=model.info.revision,
+            fingerprint=model.info.fingerprint,
+            prompts=model.info.prompts,
+            details=model.info.details,
+        ),
+        harness={"version": __version__},
+        environment=environment(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        timing=Timing(
+            **clock.laps,
+            texts_per_s=encoded / encode_s if encoded else None,
+            texts_encoded=encoded,
+            texts_from_cache=from_cache,
+        ),
+        summary=_summary(scores),
+        primary={setting: names[0] for setting, names in suite.settings.items()},
+        ties=float(ranks.tied.mean()),
+        scores=scores,
+    )
+    return Evaluation(result, ranks)
+
+
+def run(
+    model: Model,
+    suite: Suite,
+    collection: Collection,
+    output: Path,
+    *,
+    cache: VectorCache | None = None,
+    progress: Progress = SILENT,
+) -> tuple[Result, Path]:
+    """`evaluate`, kept in `output`; what an earlier run finished there is taken as it is.
+
+    Returns:
+        The result and the path of its file.
+    """
+    path = result_path(output, model.info.name, suite.name)
+    earlier = _finished(path, model, suite, collection)
+    if earlier is not None:
+        return earlier, path
+    evaluation = evaluate(model, suite, collection, cache=cache, progress=progress)
+    return evaluation.result, save(evaluation.result, evaluation.ranks, output)
+
+
+def reference(suite: Suite, collection: Collection) -> SuiteReference:
+    """What identifies the data of a result."""
+    return SuiteReference(
+        name=suite.name,
+        version=suite.version,
+        fingerprint=collection.fingerprint,
+        languages=collection.languages,
+    )
+
+
+def environment() -> dict[str, str]:
+    """What a reader of timings wants to know: interpreter, machine, versions of the libraries that compute."""
+    found = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cores": str(os.cpu_count()),
+    }
+    for name in ("numpy", "torch", "transformers", "sentence-transformers", "bm25s"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+class _Clock:
+    """Seconds between laps."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._since = perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = perf_counter()
+        self.laps[name] = round(now - self._since, 4)
+        self._since = now
+
+
+def _scorer(
+    model: Model, collection: Collection, cache: VectorCache | None, progress: Progress
+) -> tuple[Scorer, int, int]:
+    """Scores of the collection by the model, with the number of texts that were encoded and that the cache held."""
+    retriever = model.retriever
+    if not isinstance(retriever, Encoder):
+        return LexicalScorer(retriever, collection), 0, 0
+    documents = encode_texts(retriever, model.info, collection.documents, "document", cache=cache, progress=progress)
+    queries = encode_texts(retriever, model.info, collection.queries, "query", cache=cache, progress=progress)
+    scorer = DenseScorer(queries.vectors, documents.vectors, model.info.similarity)
+    return scorer, queries.encoded + documents.encoded, queries.from_cache + documents.from_cache
+
+
+def _scores(ranks: RankTable, suite: Suite) -> Iterator[Score]:
+    for setting, names in suite.settings.items():
+        measures = [parse(name) for name in names]
+        for row in ranks.rows(setting):
+            for measure in measures:
+                yield Score(
+                    setting=setting,
+                    query_language=row.query_language,
+                    document_language=row.document_language,
+                    measure=str(measure),
+                    value=float(measure(row.judged).mean()),
+                    queries=len(row.queries),
+                    documents=row.documents,
+                )
+
+
+def _summary(scores: tuple[Score, ...]) -> dict[str, dict[str, float]]:
+    """Setting -> measure -> mean over rows, each with equal weight."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for score in scores:
+        values.setdefault(score.setting, {}).setdefault(score.measure, []).append(score.value)
+    return {
+        setting: {measure: float(np.mean(rows)) for measure, rows in measures.items()}
+        for setting, measures in values.items()
+    }
+
+
+def _finished(path: Path, model: Model, suite: Suite, collection: Collection) -> Result | None:
+    """The result at `path`, if it answers the same question: same data, model, settings, measures and release."""
+    try:
+        earlier = load_result(path)
+    except XlirError:
+        return None
+    asked: dict[str, set[str]] = {setting: set(names) for setting, names in suite.settings.items()}
+    answered: dict[Setting | str, set[str]] = {}
+    for score in earlier.scores:
+        answered.setdefault(score.setting, set()).add(score.measure)
+    same = (
+        earlier.suite == reference(suite, collection)
+        and earlier.model.fingerprint == model.info.fingerprint
+        and earlier.harness == {"version": __version__}
+        and asked == answered
+    )
+    return earlier if same else None
