@@ -1,0 +1,28 @@
+"""How unevenly a ranking treats languages."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xlir_bench.measures.measure import Definition, Floats, JudgedRanks, define
+
+
+def rank_distance(judged: JudgedRanks) -> Floats:
+    """Largest rank minus smallest rank of a query's relevant documents, in documents. Lower is better; at least 0.
+
+    In the multilingual setting of a parallel suite the relevant documents say the same in different languages: an
+    encoder without a language bias ranks them next to one another. Where n documents of N are relevant, a random
+    ranking has the expectation (N + 1)(n - 1)/(n + 1). Source: arXiv 2408.10536, section 4.
+
+    Returns:
+        Shape (queries,); 0 where a query has one relevant document.
+    """
+    largest = np.where(np.isfinite(judged.ranks), judged.ranks, -np.inf).max(axis=1)
+    return largest - judged.ranks[:, 0]
+
+
+define(
+    Definition(
+        "rank_distance", rank_distance, None, False, False, "ranks between a query's first and last relevant document"
+    )
+)
