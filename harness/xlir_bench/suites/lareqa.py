@@ -1,0 +1,101 @@
+"""LAReQA's layout: SQuAD's JSON with the bounds of sentences; the candidates are sentences.
+
+Source: Roy et al. 2020, "LAReQA: Language-agnostic answer retrieval from a multilingual pool" (arXiv 2004.05484).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, TypeAdapter
+
+from xlir_bench.collection import Collection
+from xlir_bench.errors import InputError
+from xlir_bench.suites.parallel import LanguagePart, linked
+from xlir_bench.suites.source import FileSource, read_json
+
+BYTE_ORDER_MARK = "\ufeff"
+
+
+class Answer(BaseModel):
+    """Where a question is answered: a code-point offset into the paragraph."""
+
+    answer_start: int
+
+
+class Question(BaseModel):
+    """A question of a paragraph; `id` is the same in every language."""
+
+    id: str
+    question: str
+    answers: Annotated[list[Answer], Field(min_length=1)]
+
+
+class _Paragraph(BaseModel):
+    context: str
+    qas: list[Question]
+    sentence_breaks: list[tuple[int, int]]
+
+
+class _Article(BaseModel):
+    paragraphs: list[_Paragraph]
+
+
+class _Document(BaseModel):
+    data: list[_Article]
+
+
+_LAYOUT = TypeAdapter(_Document)
+
+
+class LareqaSource(FileSource):
+    """One file per language in LAReQA's layout.
+
+    Attributes:
+        file: name of a language's file, with `{language}` in it.
+        text: what stands for a candidate: its sentence alone, or the sentence followed by its paragraph (the choice of
+            LAReQA's own baselines).
+    """
+
+    reader: Literal["lareqa"]
+    file: str = "{language}.json"
+    text: Literal["sentence", "sentence+context"] = "sentence"
+
+    def files(self, languages: Sequence[str]) -> list[str]:
+        """See `FileSource.files`."""
+        return [self.file.format(language=language) for language in languages]
+
+    def read(self, folder: Path, languages: Sequence[str]) -> Collection:
+        """See `FileSource.read`. Every sentence is a candidate, also where two are equal."""
+        names = zip(languages, self.files(languages), strict=True)
+        return linked({language: self._read_language(folder / name) for language, name in names})
+
+    def _read_language(self, path: Path) -> LanguagePart:
+        part = LanguagePart()
+        for article_number, article in enumerate(read_json(path, _LAYOUT, "LAReQA's layout").data):
+            for paragraph_number, paragraph in enumerate(article.paragraphs):
+                place = f"{article_number}.{paragraph_number}"
+                first = len(part.documents)
+                for number, (start, end) in enumerate(paragraph.sentence_breaks):
+                    # Sliced by the breaks: the files' own list of sentences disagrees with them in one paragraph.
+                    sentence = paragraph.context[start:end]
+                    text = sentence if self.text == "sentence" else f"{sentence} {paragraph.context}"
+                    part.add_document(f"{place}.{number}", text.replace(BYTE_ORDER_MARK, ""))
+                for question in paragraph.qas:
+                    query = part.add_query(question.id, question.question.replace(BYTE_ORDER_MARK, ""))
+                    sentence_number = _sentence_of(question, paragraph.sentence_breaks, path)
+                    part.answers.append((question.id, query, first + sentence_number))
+        return part
+
+
+def _sentence_of(question: Question, breaks: list[tuple[int, int]], path: Path) -> int:
+    """The first sentence in which the answer begins. It may end in a later one."""
+    answer_start = question.answers[0].answer_start
+    for number, (start, end) in enumerate(breaks):
+        if start <= answer_start < end:
+            return number
+    raise InputError(
+        f"{path}: question {question.id!r}: its answer starts at {answer_start}, where no sentence of its paragraph is"
+    )
