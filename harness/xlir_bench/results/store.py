@@ -1,0 +1,189 @@
+"""Results on disk: `<output>/<model>/<suite>.json` beside a Parquet table of ranks. Written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import ValidationError
+
+from xlir_bench.errors import InputError, MissingResourceError, first_problem
+from xlir_bench.results.schema import SCHEMA_VERSION, Result
+from xlir_bench.retrieval.ranks import Names, RankTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_TABLE_KEY = b"xlir-bench"
+
+
+def result_path(output: Path, model: str, suite: str) -> Path:
+    """Where the result of a model (its safe name) on a suite is kept."""
+    return output / model / f"{suite}.json"
+
+
+def ranks_path(result: Path) -> Path:
+    """Where the ranks that a result was computed from are kept."""
+    return result.with_suffix(".parquet")
+
+
+def save(result: Result, ranks: RankTable, output: Path) -> Path:
+    """Write both files, the ranks first: a result that is there has its ranks. Gives the result's path.
+
+    Raises:
+        MissingResourceError: no room, or no right to write there.
+    """
+    path = result_path(output, result.model.name, result.suite.name)
+    with replacing(ranks_path(path)) as temporary:
+        _write_ranks(ranks, temporary)
+    with replacing(path) as temporary:
+        temporary.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place if the block ends well; else nothing has changed.
+
+    Raises:
+        MissingResourceError: the file cannot be written.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise MissingResourceError(
+            f"cannot write {path}: {error.strerror or error}; make room, or choose another --output. "
+            "Texts that were encoded are kept, so that a second run goes on"
+        ) from None
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def check_writable(output: Path) -> None:
+    """Refuse a folder that results cannot be written to, before hours are spent on them.
+
+    Raises:
+        MissingResourceError: no room, or no right to write there.
+    """
+    with replacing(output / ".writable") as temporary:
+        temporary.write_bytes(b"x")
+    (output / ".writable").unlink(missing_ok=True)
+
+
+def load_result(path: Path) -> Result:
+    """Read a result.
+
+    Raises:
+        MissingResourceError: there is no such file.
+        InputError: it is not a result, or one of another schema.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise MissingResourceError(f"{path}: no such result") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a result: {error}") from None
+    if not isinstance(content, dict) or "schema_version" not in content:
+        raise InputError(f"{path}: not a result: it has no schema_version")
+    if content["schema_version"] != SCHEMA_VERSION:
+        raise InputError(
+            f"{path}: a result of schema {content['schema_version']!r}; this release reads {SCHEMA_VERSION}: "
+            "run the model again, or read it with the release that wrote it"
+        )
+    try:
+        return Result.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path}: not a result: {first_problem(error)}") from None
+
+
+def find_results(places: Sequence[Path]) -> list[Path]:
+    """The result files that are given or lie below the given folders, in order.
+
+    A folder may hold other JSON: only files with a table of ranks beside them are taken from it.
+
+    Raises:
+        MissingResourceError: a place does not exist, or there is no result in any.
+    """
+    found: list[Path] = []
+    for place in places:
+        if place.is_dir():
+            found += sorted(path for path in place.rglob("*.json") if ranks_path(path).is_file())
+        elif place.is_file():
+            found.append(place)
+        else:
+            raise MissingResourceError(f"{place}: no such file or folder")
+    if not found:
+        listed = ", ".join(str(place) for place in places)
+        raise MissingResourceError(f"no result in {listed}; make one with `xlir-bench run MODEL_ID --output DIR`")
+    return found
+
+
+_COLUMNS = ("query_id", "question", "query_language", "document_id", "document_language")
+
+
+def _write_ranks(ranks: RankTable, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns: dict[str, pa.Array] = {"query": pa.array(ranks.query, pa.int32())}
+    for name in _COLUMNS:
+        columns[name] = pa.array(getattr(ranks, name), pa.string()).dictionary_encode()
+    columns["gain"] = pa.array(ranks.gain)
+    columns["tied"] = pa.array(ranks.tied)
+    columns["rank_in_language"] = pa.array(ranks.rank_in_language, pa.int32())
+    flat = pa.array(ranks.outranked.ravel())
+    columns["outranked"] = pa.FixedSizeListArray.from_arrays(flat, len(ranks.languages))
+    header = json.dumps({"languages": ranks.languages, "pool_sizes": ranks.pool_sizes})
+    table = pa.table(columns).replace_schema_metadata({_TABLE_KEY: header.encode()})
+    pq.write_table(table, path, compression="zstd")
+
+
+def load_ranks(path: Path) -> RankTable:
+    """Read a table of ranks.
+
+    Raises:
+        MissingResourceError: there is no such file.
+        InputError: it is not a table of ranks.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+        header = json.loads(table.schema.metadata[_TABLE_KEY])
+        languages = tuple(header["languages"])
+        outranked = table["outranked"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        names = {name: _objects(table[name]) for name in _COLUMNS}
+        return RankTable(
+            query=table["query"].to_numpy().astype(np.int64),
+            **names,
+            gain=table["gain"].to_numpy(),
+            tied=table["tied"].to_numpy(),
+            languages=languages,
+            pool_sizes=tuple(header["pool_sizes"]),
+            outranked=outranked.reshape(-1, len(languages)),
+        )
+    except FileNotFoundError:
+        raise MissingResourceError(f"{path}: no such table of ranks") from None
+    except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+        raise InputError(f"{path}: not a table of ranks: {error}") from None
+
+
+def _objects(column: pa.ChunkedArray) -> Names:
+    values = np.empty(len(column), dtype=object)
+    values[:] = column.to_pylist()
+    return values
