@@ -1,0 +1,197 @@
+"""The declaration of an encoder: `submission.yaml`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from xlir_bench.encoders.adapters import ADAPTERS
+from xlir_bench.encoders.checkpoint import Pooling, Precision, Settings
+from xlir_bench.encoders.protocol import Role, Similarity
+from xlir_bench.errors import InputError, at
+from xlir_bench.languages import LANGUAGES, language
+
+FILE = "submission.yaml"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Part):
+    """Where the weights are: a folder, relative to the manifest's, or a repository of the hub at a commit."""
+
+    folder: str | None = None
+    hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
+    revision: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Source:
+        if (self.folder is None) == (self.hub is None):
+            raise ValueError("give either folder or hub")
+        if self.folder is not None and self.revision is not None:
+            raise ValueError("revision belongs to hub; a folder has none")
+        if self.hub is not None and not re.fullmatch(r"[0-9a-f]{40}", self.revision or ""):
+            raise ValueError("hub needs revision, a commit of 40 hexadecimal digits, so that the model cannot change")
+        return self
+
+
+class AllBut(_Part):
+    """Every language except a few."""
+
+    codes: Annotated[tuple[str, ...], Field(alias="all-but")]
+
+
+class Languages(_Part):
+    """Which languages the model knows.
+
+    Attributes:
+        supported: `all`, a list of codes, or `{all-but: [codes]}`.
+        fallback: what a text in another language is treated as: a code, or `error`.
+    """
+
+    supported: Literal["all"] | tuple[str, ...] | AllBut = "all"
+    fallback: str = "error"
+
+    @field_validator("supported", mode="before")
+    @classmethod
+    def _of_three_forms(cls, value: object) -> object:
+        # Without this, what is wrong would be told once for each of the three forms.
+        if (
+            value == "all"
+            or isinstance(value, (list, AllBut))
+            or (isinstance(value, dict) and set(value) == {"all-but"})
+        ):
+            return value
+        raise ValueError("write all, [codes] or {all-but: [codes]}")
+
+    @field_validator("supported")
+    @classmethod
+    def _known(cls, value: Literal["all"] | tuple[str, ...] | AllBut) -> Literal["all"] | tuple[str, ...] | AllBut:
+        if value != "all":
+            _check_codes(value.codes if isinstance(value, AllBut) else value)
+        return value
+
+    @field_validator("fallback")
+    @classmethod
+    def _fallback_known(cls, value: str) -> str:
+        if value != "error":
+            _check_codes([value])
+        return value
+
+    def supports(self, code: str) -> bool:
+        """Whether the model knows the language `code`."""
+        if isinstance(self.supported, AllBut):
+            return code not in self.supported.codes
+        return self.supported == "all" or code in self.supported
+
+
+class Prompts(_Part):
+    """The text put before each query and each document."""
+
+    query: str = ""
+    document: str = ""
+
+
+class Manifest(_Part):
+    """One encoder, declared.
+
+    Attributes:
+        name: what the command line and the leaderboard call it; a folder's name.
+        source: where its weights are; the manifest's own folder unless told otherwise.
+        adapter: which kind of model it is.
+        pooling: how token vectors become one; the checkpoint's choice, or mean, if it is not given.
+        max_length: tokens after which a text is cut.
+        prompts: none given means the checkpoint's own.
+        similarity: how vectors are compared.
+        precision: of weights and computation.
+        languages: what the model knows.
+        licence: of the weights, as an SPDX identifier where there is one.
+        parameters: how many the model has.
+        trained_on: names of the collections it was trained on; zero-shot is derived from them.
+        description: one sentence.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
+    source: Source = Source(folder=".")
+    adapter: str
+    pooling: Pooling | None = None
+    max_length: Annotated[int, Field(gt=0)] | None = None
+    prompts: Prompts | None = None
+    similarity: Similarity | None = None
+    precision: Precision = "float32"
+    languages: Languages = Languages()
+    licence: Annotated[str, Field(min_length=1)]
+    parameters: Annotated[int, Field(ge=0)] | None = None
+    trained_on: tuple[str, ...] = ()
+    description: str | None = None
+
+    @field_validator("adapter")
+    @classmethod
+    def _registered(cls, value: str) -> str:
+        if value not in ADAPTERS:
+            raise ValueError(f"no adapter {value!r}; there are {', '.join(sorted(ADAPTERS))}")
+        return value
+
+    def settings(self) -> Settings:
+        """What the adapter is told."""
+        prompts: dict[Role, str] | None = None
+        if self.prompts is not None:
+            prompts = {"query": self.prompts.query, "document": self.prompts.document}
+        return Settings(self.pooling, self.max_length, prompts, self.similarity, self.precision)
+
+
+def read(path: Path) -> Manifest:
+    """The manifest in a file.
+
+    Args:
+        path: a `submission.yaml`.
+
+    Raises:
+        InputError: no such file, not YAML, or a field that is wrong, missing or unknown.
+    """
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8 text") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = at(path, mark.line + 1 if mark is not None else None)
+        raise InputError(f"{place}: not YAML ({getattr(error, 'problem', None) or 'no reason given'})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: fields such as `name: my-encoder` were expected")
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_first_fault(error)}") from None
+
+
+def _first_fault(error: ValidationError) -> str:
+    faults = error.errors(include_url=False)
+    first = faults[0]
+    field = ".".join(str(part) for part in first["loc"]) or "the manifest"
+    kinds: dict[str, str] = {
+        "extra_forbidden": f"unknown field {field}; known: {', '.join(Manifest.model_fields)}"
+        if len(first["loc"]) == 1
+        else f"unknown field {field}",
+        "missing": f"the field {field} is missing",
+    }
+    reason = kinds.get(first["type"]) or f"{field}: {first['msg'].removeprefix('Value error, ')}"
+    more = len(faults) - 1
+    return f"{reason} (and {more} more)" if more else reason
+
+
+def _check_codes(codes: Sequence[str]) -> None:
+    for code in codes:
+        if code not in LANGUAGES:
+            try:
+                language(code)
+            except InputError as error:
+                raise ValueError(str(error)) from None

@@ -1,0 +1,210 @@
+"""From a model's id to the model: which kind of id wins, what a model is called, what is said when there is none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import xlir_bench
+from xlir_bench.encoders import bundled, resolve
+from xlir_bench.encoders import resolve as resolve_function
+from xlir_bench.errors import InputError, MissingResourceError
+
+resolve_module = sys.modules[resolve_function.__module__]
+
+
+@pytest.fixture
+def submissions(tmp_path, monkeypatch):
+    """A folder that takes the place of the submissions that come with the package."""
+    folder = tmp_path / "submissions"
+    folder.mkdir()
+    monkeypatch.setattr(resolve_module, "package_folder", lambda name: folder)
+    return folder
+
+
+def declare(folder, weights, **fields):
+    folder.mkdir(exist_ok=True)
+    lines = {"name": folder.name, "adapter": "sentence-transformers", "licence": "MIT", **fields}
+    lines.setdefault("source", f"{{folder: {os.path.relpath(weights, folder)}}}")
+    (folder / "submission.yaml").write_text("\n".join(f"{key}: {value}" for key, value in lines.items()))
+    return folder
+
+
+def test_importing_the_room_loads_no_heavy_library():
+    heavy = ["torch", "transformers", "sentence_transformers", "mteb", "bm25s", "scipy", "datasets", "huggingface_hub"]
+    code = f"import sys, xlir_bench.encoders; print([name for name in {heavy} if name in sys.modules])"
+    environment = {**os.environ, "PYTHONPATH": str(Path(xlir_bench.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_bundled_name_keeps_its_name(submissions, minilm):
+    declare(submissions / "tiny", minilm, prompts='{query: "q: ", document: ""}', max_length=64)
+    assert bundled() == ["tiny"]
+    info = resolve("tiny", "cpu").info
+    assert (info.id, info.name) == ("tiny", "tiny")
+    assert info.prompts == {"query": "q: ", "document": ""}
+    assert (info.details["max_length"], info.details["licence"]) == (64, "MIT")
+
+
+def test_a_baseline_comes_before_a_bundled_name_and_that_before_a_folder(submissions, minilm, monkeypatch):
+    declare(submissions / "bm25", minilm)
+    declare(submissions / "tiny", minilm)
+    monkeypatch.chdir(submissions)
+    assert resolve("bm25").info.details["adapter"] == "bm25"
+    assert resolve("tiny", "cpu").info.name == "tiny"
+    by_path = resolve("./tiny", "cpu").info
+    assert by_path.name == f"tiny-{by_path.fingerprint[:8]}"
+
+
+def test_the_fingerprint_follows_content_not_place(minilm, tmp_path):
+    copy = tmp_path / "another name"
+    shutil.copytree(minilm, copy)
+    original, copied = resolve(str(minilm), "cpu").info, resolve(str(copy), "cpu").info
+    assert original.fingerprint == copied.fingerprint
+    assert copied.name == f"another-name-{copied.fingerprint[:8]}"
+    (copy / "README.md").write_text("changed")
+    (copy / "results").mkdir()
+    (copy / "results" / "xquad-r.json").write_text("{}")
+    assert resolve(str(copy), "cpu").info.fingerprint == original.fingerprint
+    pooling = copy / "1_Pooling" / "config.json"
+    changed = pooling.read_text().replace('"pooling_mode_mean_tokens": true', '"pooling_mode_mean_tokens": false')
+    pooling.write_text(changed.replace('"pooling_mode_cls_token": false', '"pooling_mode_cls_token": true'))
+    assert resolve(str(copy), "cpu").info.fingerprint != original.fingerprint
+
+
+def test_the_fingerprint_follows_the_settings(minilm, tmp_path):
+    settings = [
+        {},
+        {"max_length": 64},
+        {"prompts": '{query: "q: ", document: ""}'},
+        {"prompts": '{query: "", document: "q: "}'},
+        {"precision": "bfloat16"},
+    ]
+    folders = [declare(tmp_path / f"m{row}", minilm, **fields) for row, fields in enumerate(settings)]
+    fingerprints = [resolve(str(folder), "cpu").info.fingerprint for folder in folders]
+    assert len(set(fingerprints)) == len(settings)
+    same = declare(tmp_path / "same", minilm, max_length=256, similarity="dot")  # its own length; and no vector changes
+    assert resolve(str(same), "cpu").info.fingerprint == fingerprints[0] == resolve(str(minilm), "cpu").info.fingerprint
+
+
+def test_a_manifest_without_its_weights_is_an_error(tmp_path):
+    folder = declare(tmp_path / "empty", tmp_path, source="{folder: weights}")
+    with pytest.raises(InputError, match=r"submission\.yaml: source\.folder: there is no folder"):
+        resolve(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("model_id", "message"),
+    [
+        ("tyny", "unknown model 'tyny': did you mean tiny?"),
+        ("bm26", "did you mean bm25?"),
+        ("", "unknown model ''"),
+        ("./nowhere/at/all", "no model at './nowhere/at/all': give a folder"),
+        ("model.py", "no model at 'model.py'.*FILE.py:FACTORY"),
+    ],
+)
+def test_an_unknown_id_is_one_line_with_what_would_be_right(submissions, minilm, model_id, message):
+    declare(submissions / "tiny", minilm)
+    with pytest.raises(InputError, match=message) as raised:
+        resolve(model_id)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_folder_that_is_no_model_is_an_error(tmp_path):
+    with pytest.raises(
+        InputError, match=r"is no model: it has none of submission\.yaml, modules\.json and config\.json"
+    ):
+        resolve(str(tmp_path))
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "", "CPU", "cpu;"])
+@pytest.mark.parametrize("model_id", ["random", "bm25"])
+def test_an_unknown_device_is_an_error_for_every_model(model_id, device):
+    with pytest.raises(InputError, match="unknown device"):
+        resolve(model_id, device)
+
+
+def test_a_device_that_this_machine_lacks_is_an_error(minilm):
+    import torch
+
+    absent = f"cuda:{torch.cuda.device_count()}"
+    with pytest.raises(InputError, match=f"device '{absent}' is not usable here") as raised:
+        resolve(str(minilm), absent)
+    assert "\n" not in str(raised.value)
+
+
+class Hub:
+    """What takes the place of `huggingface_hub.snapshot_download`."""
+
+    def __init__(self, outcome):
+        self.outcome = outcome
+        self.asked = []
+
+    def __call__(self, repository, **options):
+        self.asked.append((repository, options))
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return str(self.outcome)
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    import huggingface_hub
+
+    def hub(outcome):
+        replaced = Hub(outcome)
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", replaced)
+        return replaced
+
+    return hub
+
+
+def test_a_hub_id_is_its_snapshot_s_folder_and_commit(hub, minilm, tmp_path):
+    commit = "a" * 40
+    shutil.copytree(minilm, tmp_path / commit)
+    asked = hub(tmp_path / commit).asked
+    info = resolve("some-org/some.model", "cpu").info
+    assert (info.id, info.name, info.revision) == ("some-org/some.model", "some-org__some.model", commit)
+    assert info.fingerprint == resolve(str(minilm), "cpu").info.fingerprint
+    assert "*.bin" not in asked[0][1]["allow_patterns"]
+
+
+def test_a_manifest_pins_the_commit(hub, minilm, tmp_path):
+    commit = "b" * 40
+    shutil.copytree(minilm, tmp_path / commit)
+    asked = hub(tmp_path / commit).asked
+    folder = declare(tmp_path / "pinned", minilm, source=f"{{hub: some/model, revision: {commit}}}")
+    assert resolve(str(folder), "cpu").info.revision == commit
+    assert asked[0][0] == "some/model"
+    assert asked[0][1]["revision"] == commit
+
+
+def test_a_hub_that_cannot_be_reached_says_what_to_do():
+    with pytest.raises(
+        MissingResourceError, match=r"no-such-org/no-such-model is not on this machine.*connect, or"
+    ) as raised:
+        resolve("no-such-org/no-such-model")  # the tests are offline
+    assert raised.value.exit_code == 3
+    assert "\n" not in str(raised.value)
+
+
+def test_other_failures_of_the_hub(hub):
+    import httpx2
+    from huggingface_hub import errors
+
+    response = httpx2.Response(404, request=httpx2.Request("GET", "https://hub"))
+    hub(errors.RepositoryNotFoundError("not\nfound", response=response))
+    with pytest.raises(MissingResourceError, match="the hub has no model a/b"):
+        resolve("a/b")
+    hub(errors.GatedRepoError("gated", response=response))
+    with pytest.raises(MissingResourceError, match="a/b is closed to you"):
+        resolve("a/b")
+    hub(errors.HFValidationError("bad"))
+    with pytest.raises(InputError, match="is no id of a hub model"):
+        resolve("a/b")
