@@ -1,0 +1,200 @@
+"""Results sorted into sections of what may be compared, and each section's scores as frames."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from xlir_bench.leaderboard.wording import lower_is_better
+from xlir_bench.results import Result, SuiteReference
+
+SETTINGS = ("monolingual", "cross-lingual", "multilingual")
+_RANKED_BY = ("multilingual", "cross-lingual", "monolingual")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The results of one suite that may stand in one table.
+
+    Attributes:
+        anchor: its id on the page: letters, digits and hyphens.
+        suite: what all its results were measured on.
+        results: one per encoder, newest run only, the best first.
+        superseded: how many older runs of the same encoders were left out.
+    """
+
+    anchor: str
+    suite: SuiteReference
+    results: tuple[Result, ...]
+    superseded: int
+
+
+def anchor(readable: str, *identity: object) -> str:
+    """An id for an element: what a reader recognises, made safe, and a digest that keeps it unique."""
+    slug = re.sub(r"[^a-z0-9]+", "-", readable.lower()).strip("-")[:40]
+    digest = hashlib.sha256(repr(identity).encode()).hexdigest()[:8]
+    return f"{slug}-{digest}" if slug else f"x-{digest}"
+
+
+def sections(results: Sequence[Result]) -> tuple[Section, ...]:
+    """Results grouped by suite name, version, fingerprint and languages; nothing else shares a table.
+
+    Suites with most settings and languages come first; sections of one suite stay together, newest first.
+    """
+    groups: dict[tuple[object, ...], list[Result]] = {}
+    for result in results:
+        suite = result.suite
+        groups.setdefault((suite.name, suite.version, suite.fingerprint, suite.languages), []).append(result)
+    made = []
+    for key, members in groups.items():
+        newest: dict[tuple[str, str], Result] = {}
+        for result in sorted(members, key=lambda member: member.created):
+            newest[result.model.id, result.model.fingerprint] = result
+        suite = members[0].suite
+        made.append(
+            Section(
+                anchor=anchor(f"{suite.name} v{suite.version}", *key),
+                suite=suite,
+                results=_best_first([newest[model] for model in sorted(newest)]),
+                superseded=len(members) - len(newest),
+            )
+        )
+    extent: dict[str, tuple[int, int]] = {}
+    for one in made:
+        own = (-len(settings_of(one.results)), -len(one.suite.languages))
+        extent[one.suite.name] = min(own, extent.get(one.suite.name, own))
+
+    def place(one: Section) -> tuple[tuple[int, int], str, int, int, str]:
+        return extent[one.suite.name], one.suite.name, -one.suite.version, -len(one.results), one.anchor
+
+    return tuple(sorted(made, key=place))
+
+
+def measured_columns(means: pd.DataFrame) -> list[tuple[str, str]]:
+    """The (setting, measure) of each column of a `summary_frame`."""
+    settings, measures = (means.columns.get_level_values(level).astype(str) for level in ("setting", "measure"))
+    return list(zip(settings, measures, strict=True))
+
+
+def leading_column(named: Sequence[tuple[str, str]]) -> int | None:
+    """The position of the column that encoders are ordered by: the hardest setting's primary measure."""
+    settings = [setting for setting, _ in named]
+    return next((settings.index(setting) for setting in (*_RANKED_BY, *settings) if setting in settings), None)
+
+
+def _best_first(results: Sequence[Result]) -> tuple[Result, ...]:
+    means = summary_frame(results)
+    named = measured_columns(means)
+    leading = leading_column(named)
+    if leading is None:
+        return tuple(results)
+    ascending = lower_is_better(named[leading][1])
+    ranked = means.iloc[:, leading].sort_values(ascending=ascending, na_position="last", kind="stable")
+    return tuple(results[position] for position in ranked.index)
+
+
+def differences(one: SuiteReference, other: SuiteReference) -> list[str]:
+    """Why results on two suites of one name must not be compared."""
+    reasons = []
+    if one.version != other.version:
+        reasons.append("the suite's version differs")
+    if one.languages != other.languages:
+        reasons.append("the languages differ")
+    if one.fingerprint != other.fingerprint:
+        reasons.append("the fingerprint of the data differs")
+    return reasons
+
+
+def settings_of(results: Sequence[Result]) -> list[str]:
+    """The settings that results have scores or means of: the three known ones first."""
+    present = {setting for result in results for setting in result.summary}
+    present |= {score.setting for result in results for score in result.scores}
+    return [s for s in SETTINGS if s in present] + sorted(present.difference(SETTINGS))
+
+
+def scores_frame(results: Sequence[Result]) -> pd.DataFrame:
+    """All scores of a section, one row each; column `encoder` is the position in `results`."""
+    rows = [
+        (
+            encoder,
+            s.setting,
+            s.query_language,
+            s.document_language,
+            s.measure,
+            s.value,
+            s.queries,
+            s.documents,
+        )
+        for encoder, result in enumerate(results)
+        for s in result.scores
+    ]
+    names = ["encoder", "setting", "query", "document", "measure", "value", "queries", "documents"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def summary_frame(results: Sequence[Result]) -> pd.DataFrame:
+    """The means of a section: a row per encoder, a column per (setting, measure), the primary measure first.
+
+    What an encoder was not measured by is NaN, and so is a mean that is not finite.
+    """
+    columns: list[tuple[str, str]] = []
+    for setting in settings_of(results):
+        present = {m for result in results for m in result.summary.get(setting, {})}
+        primary = {result.primary.get(setting) for result in results}
+        columns += [(setting, m) for m in sorted(present, key=lambda m: (m not in primary, lower_is_better(m), m))]
+    values = [[result.summary.get(s, {}).get(m, math.nan) for s, m in columns] for result in results]
+    settings, measures = [setting for setting, _ in columns], [measure for _, measure in columns]
+    named = pd.MultiIndex.from_arrays([settings, measures], names=["setting", "measure"])
+    frame = pd.DataFrame(values, columns=named, dtype=float)
+    return frame.replace([math.inf, -math.inf], math.nan)
+
+
+def map_measure(results: Sequence[Result], scores: pd.DataFrame) -> str | None:
+    """The measure of a section's heat maps: a primary one that its diagonal and its other cells share.
+
+    Where there is no such measure, a cross-lingual one, and the diagonal stays empty; None without cross-lingual
+    scores.
+    """
+    measured = {setting: set(group["measure"]) for setting, group in scores.groupby("setting")}
+    cross = measured.get("cross-lingual", set())
+    if not cross:
+        return None
+    shared = cross & measured.get("monolingual", cross)
+    primaries = [result.primary.get(s) for s in ("cross-lingual", "monolingual") for result in results]
+    for candidates in (shared, cross):
+        for measure in primaries:
+            if measure in candidates:
+                return measure
+    return str(min(shared or cross))
+
+
+def matrix(scores: pd.DataFrame, measure: str, column: str = "value") -> pd.DataFrame:
+    """One encoder's table of query by document language: monolingual on the diagonal, cross-lingual off it.
+
+    Args:
+        scores: the rows of `scores_frame` of one encoder.
+        measure: of which measure.
+        column: what the cells hold: `value`, `queries` or `documents`.
+    """
+    on_diagonal = scores["query"] == scores["document"]
+    wanted = (scores["setting"] == "monolingual") & on_diagonal
+    wanted |= (scores["setting"] == "cross-lingual") & ~on_diagonal
+    cells = scores[wanted & (scores["measure"] == measure)]
+    return cells.pivot_table(index="query", columns="document", values=column, aggfunc="first")
+
+
+def off_diagonal(cells: pd.DataFrame) -> pd.DataFrame:
+    """A matrix with its diagonal taken out, so that its means are those of the cross-lingual setting."""
+    same = [[row == column for column in cells.columns] for row in cells.index]
+    return cells.mask(pd.DataFrame(same, index=cells.index, columns=cells.columns))
+
+
+def by_query_language(scores: pd.DataFrame, setting: str, measure: str) -> pd.Series:
+    """Values of a setting that has one row per query language, averaged where it has more: index `query`."""
+    wanted = (scores["setting"] == setting) & (scores["measure"] == measure)
+    return scores[wanted].groupby("query")["value"].mean()
