@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
@@ -120,6 +121,7 @@ def reference(suite: Suite, collection: Collection) -> SuiteReference:
     )
 
 
+@cache
 def environment() -> dict[str, str]:
     """What a reader of timings wants to know: interpreter, machine, versions of the libraries that compute."""
     found = {

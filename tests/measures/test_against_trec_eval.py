@@ -8,6 +8,7 @@ import pytest
 import pytrec_eval
 from hypothesis import given, settings
 from oracles import GivenScores, trec_qrels, trec_run
+
 from xlir_bench.collection import Collection
 from xlir_bench.encoders import encode_texts, resolve
 from xlir_bench.measures import parse

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from xlir_bench.errors import InputError
 from xlir_bench.measures import JudgedRanks, known, parse
 

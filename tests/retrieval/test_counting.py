@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import GivenScores, ranking
+
 from xlir_bench.collection import Collection, Judgements, Texts
 from xlir_bench.errors import InputError
 from xlir_bench.retrieval import DenseScorer, RankTable, count_outranked

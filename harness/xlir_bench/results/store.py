@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from xlir_bench.errors import InputError, MissingResourceError, first_problem
+from xlir_bench.files import replacing
 from xlir_bench.results.schema import SCHEMA_VERSION, Result
 from xlir_bench.retrieval.ranks import Names, RankTable
 
@@ -45,32 +43,6 @@ def save(result: Result, ranks: RankTable, output: Path) -> Path:
     with replacing(path) as temporary:
         temporary.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return path
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place if the block ends well; else nothing has changed.
-
-    Raises:
-        MissingResourceError: the file cannot be written.
-    """
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        raise MissingResourceError(
-            f"cannot write {path}: {error.strerror or error}; make room, or choose another --output. "
-            "Texts that were encoded are kept, so that a second run goes on"
-        ) from None
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def check_writable(output: Path) -> None:

@@ -134,7 +134,7 @@ class _Block:
         within = within[np.isin(relevant.query[within], queries)]
         self.judgements = within[pool.column_of[relevant.document[within]] >= 0]
         self._columns = pool.column_of[relevant.document[self.judgements]]
-        self._starts: Integers = np.searchsorted(relevant.query[self.judgements], np.r_[queries, queries[-1] + 1])
+        self._starts = np.searchsorted(relevant.query[self.judgements], np.r_[queries, queries[-1] + 1])
 
     def count(
         self, scores: Callable[[Integers], Scores], threads: ThreadPoolExecutor

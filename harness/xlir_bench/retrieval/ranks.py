@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -97,13 +98,14 @@ class RankTable:
     def __len__(self) -> int:
         return len(self.query)
 
-    @property
+    @cached_property
     def rank_in_language(self) -> Integers:
         """The rank of each relevant document among the documents of its own language; (judgements,)."""
-        column = np.array([self.languages.index(code) for code in self.document_language], dtype=np.int64)
+        codes, code_at = _coded(self.document_language)
+        column = np.array([self.languages.index(code) for code in codes], dtype=np.int64)[code_at]
         return 1 + self.outranked[np.arange(len(self)), column].astype(np.int64)
 
-    @property
+    @cached_property
     def rank_in_pool(self) -> Integers:
         """Its rank among all documents; meaningful only where every language was searched; (judgements,)."""
         return 1 + self.outranked.sum(axis=1, dtype=np.int64)
@@ -113,17 +115,24 @@ class RankTable:
 
         Multilingual rows need counts over every language; without them there are none.
         """
-        own, whole = self.rank_in_language, self.rank_in_pool
-        complete = not (self.outranked == NOT_SEARCHED).any()
-        by_query = _positions(self.query_language)
-        for x, of_x in by_query.items():
+        query_codes, query_code_at = _coded(self.query_language)
+        document_codes, document_code_at = _coded(self.document_language)
+        for number, x in enumerate(query_codes):
+            of_x = np.flatnonzero(query_code_at == number)
             if setting == "multilingual":
-                if complete:
-                    yield self._row((x, WHOLE_POOL), of_x, whole, sum(self.pool_sizes))
+                if self.searched_everything:
+                    yield self._row((x, WHOLE_POOL), of_x, self.rank_in_pool, sum(self.pool_sizes))
                 continue
-            for y, inside in _positions(self.document_language[of_x]).items():
-                if (x == y) == (setting == "monolingual"):
-                    yield self._row((x, y), of_x[inside], own, self.pool_sizes[self.languages.index(y)])
+            for other, y in enumerate(document_codes):
+                inside = of_x[document_code_at[of_x] == other]
+                if len(inside) and (x == y) == (setting == "monolingual"):
+                    size = self.pool_sizes[self.languages.index(y)]
+                    yield self._row((x, y), inside, self.rank_in_language, size)
+
+    @cached_property
+    def searched_everything(self) -> bool:
+        """Whether every query was searched in the documents of every language."""
+        return not (self.outranked == NOT_SEARCHED).any()
 
     def _row(self, pair: tuple[str, str], of: Integers, rank: Integers, documents: int) -> Row:
         judged = JudgedRanks.of(self.query[of], rank[of], self.gain[of])
@@ -136,7 +145,7 @@ def _names(values: Sequence[str]) -> Names:
     return array
 
 
-def _positions(codes: Names) -> dict[str, Integers]:
-    """Where each code stands, codes in order."""
-    distinct, which = np.unique(codes.astype(str), return_inverse=True)
-    return {str(code): np.flatnonzero(which == n) for n, code in enumerate(distinct)}
+def _coded(codes: Names) -> tuple[list[str], Integers]:
+    """The distinct codes, sorted, and for each entry its place among them."""
+    distinct, place = np.unique(codes.astype(str), return_inverse=True)
+    return [str(code) for code in distinct], place
