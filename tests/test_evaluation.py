@@ -95,12 +95,14 @@ def test_what_was_finished_is_not_done_again(shared_data, tmp_path):
     collection = load(suite, shared_data, ["en"])
     suite = suite.narrowed(["monolingual"])
     first = letters()
-    result, path = run(first, suite, collection, tmp_path)
+    kept = run(first, suite, collection, tmp_path)
+    assert kept.measured_now
     assert first.retriever.calls > 0
     second = letters()
-    again, _ = run(second, suite, collection, tmp_path)
+    again = run(second, suite, collection, tmp_path)
+    assert not again.measured_now
     assert second.retriever.calls == 0
-    assert again == result == load_result(path)
+    assert again.result == kept.result == load_result(kept.path)
 
 
 @pytest.mark.parametrize("change", ["model", "data", "settings"])
@@ -146,15 +148,15 @@ def test_the_stored_ranks_give_every_figure_again(shared_data, tmp_path):
 
     suite = find("xquad-r")
     collection = load(suite, shared_data, ["de", "th", "zh"])
-    result, path = run(letters(), suite, collection, tmp_path)
-    ranks = load_ranks(ranks_path(path))
+    kept = run(letters(), suite, collection, tmp_path)
+    ranks = load_ranks(ranks_path(kept.path))
     again = {
         (setting, row.query_language, row.document_language, name): parse(name)(row.judged).mean()
         for setting, names in suite.settings.items()
         for row in ranks.rows(setting)
         for name in names
     }
-    assert again == {(s.setting, s.query_language, s.document_language, s.measure): s.value for s in result.scores}
+    assert again == {(s.setting, s.query_language, s.document_language, s.measure): s.value for s in kept.result.scores}
 
 
 def test_equal_sentences_are_reported_as_ties(shared_data):

@@ -33,6 +33,15 @@ class Evaluation:
     ranks: RankTable
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A result on disk: what it says, where it is, and whether it was measured just now or found finished."""
+
+    result: Result
+    path: Path
+    measured_now: bool
+
+
 def evaluate(
     model: Model,
     suite: Suite,
@@ -97,18 +106,19 @@ def run(
     *,
     cache: VectorCache | None = None,
     progress: Progress = SILENT,
-) -> tuple[Result, Path]:
+) -> Kept:
     """`evaluate`, kept in `output`; what an earlier run finished there is taken as it is.
 
-    Returns:
-        The result and the path of its file.
+    Raises:
+        InputError: see `evaluate`.
+        MissingResourceError: the result cannot be written.
     """
     path = result_path(output, model.info.name, suite.name)
     earlier = _finished(path, model, suite, collection)
     if earlier is not None:
-        return earlier, path
+        return Kept(earlier, path, measured_now=False)
     evaluation = evaluate(model, suite, collection, cache=cache, progress=progress)
-    return evaluation.result, save(evaluation.result, evaluation.ranks, output)
+    return Kept(evaluation.result, save(evaluation.result, evaluation.ranks, output), measured_now=True)
 
 
 def reference(suite: Suite, collection: Collection) -> SuiteReference:

@@ -71,12 +71,12 @@ def command(
     for suite, collection in zip(chosen, collections, strict=True):
         click.echo(f"{model.info.id} on {suite.name} ({' '.join(collection.languages)})", err=True)
         with bar() as progress:
-            result, path = run(model, suite, collection, output, cache=cache, progress=progress)
+            kept = run(model, suite, collection, output, cache=cache, progress=progress)
         if as_json:
-            click.echo(result.model_dump_json())
+            click.echo(kept.result.model_dump_json())
         else:
-            _print_summary(result)
-        click.echo(f"result: {path}", err=True)
+            _print_summary(kept.result)
+        click.echo(f"result: {kept.path}{'' if kept.measured_now else ' (finished by an earlier run)'}", err=True)
     page = build([load_result(path) for path in find_results([output])], output)
     click.echo(f"page: {page}", err=True)
 
