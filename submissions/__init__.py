@@ -1,0 +1,1 @@
+"""Encoders: one folder each, with manifest, card, results and, for the bundled one, weights. Data only."""
