@@ -87,9 +87,18 @@ def encoder_anchor(section: Section, result: Result) -> str:
 
 
 def titles(section: Section) -> list[tuple[str, str]]:
-    """What each encoder is called: its id and, only where two share it, its unique short name."""
+    """What each encoder is called: its id and, only where two share it, its unique short name.
+
+    A folder or a file of somebody's disk is called by its short name: where it lay says nothing to a reader.
+    """
     ids = [result.model.id for result in section.results]
-    return [(r.model.id, r.model.name if ids.count(r.model.id) > 1 else "") for r in section.results]
+    found = []
+    for model in (result.model for result in section.results):
+        if model.id.startswith(("/", "./", "../", "~")):
+            found.append((model.name, ""))
+        else:
+            found.append((model.id, model.name if ids.count(model.id) > 1 else ""))
+    return found
 
 
 def overview(section: Section) -> Overview:
