@@ -1,14 +1,26 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and the folder of what can be made again."""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from xlir_bench.errors import MissingResourceError
+
+CACHE_VARIABLE = "XLIR_BENCH_CACHE"
+
+
+def cache_folder() -> Path:
+    """`$XLIR_BENCH_CACHE`, else the user's cache folder of this platform."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("xlir-bench")
 
 
 @contextmanager
@@ -18,19 +30,18 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         MissingResourceError: the file cannot be written.
     """
-    temporary: Path | None = None
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary.touch(exist_ok=False)
         yield temporary
-        temporary.chmod(0o644)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
         raise MissingResourceError(
             f"cannot write {path}: {error.strerror or error}; make room, or choose another place"
         ) from None
     finally:
-        if temporary is not None:
+        with suppress(OSError):
             temporary.unlink(missing_ok=True)

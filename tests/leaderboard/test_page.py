@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from leaderboard.reading import read
 
-from xlir_bench.leaderboard import build, page
+from xlir_bench.errors import MissingResourceError
+from xlir_bench.leaderboard import build
 from xlir_bench.leaderboard.page import render
 
 BUILT = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
@@ -351,8 +352,8 @@ class TestWriting:
         def full(descriptor):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(page.os, "fsync", full)
-        with pytest.raises(OSError, match="No space"):
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(MissingResourceError, match="No space"):
             build([make_result()], tmp_path)
         assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"index.html": "old"}
 
