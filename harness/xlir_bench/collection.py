@@ -1,12 +1,18 @@
-"""The one in-memory form of a test collection: two columns of texts and the judgements between them, as arrays."""
+"""The one form of a test collection: two columns of texts and the judgements between them, as arrays.
+
+A column is any sequence of strings: a list where the collection is small, a memory-mapped one where it is not
+(`suites.stored`). Nothing here copies a column of the second kind.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, get_args
+from itertools import pairwise
+from typing import Literal, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +25,77 @@ Setting = Literal["monolingual", "cross-lingual", "multilingual"]
 """Which pool a query searches: its own language, one other language, or everything."""
 
 SETTINGS: tuple[Setting, ...] = get_args(Setting)
+
+_CHUNK = 4096
+
+
+class Constant(Sequence[str]):
+    """One string, `size` times: the language of a monolingual column."""
+
+    def __init__(self, value: str, size: int) -> None:
+        self.value, self._size = value, size
+
+    def __len__(self) -> int:
+        return self._size
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[str]: ...
+    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+        if isinstance(at, slice):
+            return Constant(self.value, len(range(*at.indices(self._size))))
+        if not -self._size <= at < self._size:
+            raise IndexError(at)
+        return self.value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(other) == len(self) and all(value == self.value for value in other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Joined(Sequence[str]):
+    """Several columns end to end, none of them copied."""
+
+    def __init__(self, parts: Sequence[Sequence[str]]) -> None:
+        self.parts = [part for part in parts if len(part)]
+        self._starts = [0, *np.cumsum([len(part) for part in self.parts]).tolist()]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[str]: ...
+    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+        if isinstance(at, slice):
+            start, stop, step = at.indices(len(self))
+            if step != 1:
+                return [self[row] for row in range(start, stop, step)]
+            pieces = zip(self._starts, self.parts, strict=False)
+            cut = [part[max(start - first, 0) : max(stop - first, 0)] for first, part in pieces]
+            kept = [piece for piece in cut if len(piece)]
+            return kept[0] if len(kept) == 1 else Joined(kept)
+        row = at + len(self) if at < 0 else at
+        if not 0 <= row < len(self):
+            raise IndexError(at)
+        part = bisect_right(self._starts, row) - 1
+        return self.parts[part][row - self._starts[part]]
+
+    def __iter__(self) -> Iterator[str]:
+        for part in self.parts:
+            yield from part
+
+
+@dataclass(frozen=True)
+class Run:
+    """Texts of one language that stand together: rows `start` to `stop`, exclusive."""
+
+    language: str
+    start: int
+    stop: int
 
 
 @dataclass(frozen=True)
@@ -43,10 +120,31 @@ class Texts:
         return len(self.ids)
 
     @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """The longest stretches of one language, in order."""
+        merged: list[Run] = []
+        for run in _runs(self.languages):
+            if merged and merged[-1].language == run.language:
+                merged[-1] = Run(run.language, merged[-1].start, run.stop)
+            else:
+                merged.append(run)
+        return tuple(merged)
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """The number of texts in each language; languages in code order."""
+        found: dict[str, int] = {}
+        for run in self.runs:
+            found[run.language] = found.get(run.language, 0) + run.stop - run.start
+        return dict(sorted(found.items()))
+
+    @cached_property
     def rows_by_language(self) -> dict[str, Integers]:
         """The positions of each language's texts, ascending; languages in code order."""
-        names = np.asarray(self.languages, dtype=str)
-        return {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
+        found: dict[str, list[Integers]] = {code: [] for code in self.sizes}
+        for run in self.runs:
+            found[run.language].append(np.arange(run.start, run.stop, dtype=np.int64))
+        return {code: np.concatenate(rows) for code, rows in found.items()}
 
 
 @dataclass(frozen=True)
@@ -99,26 +197,25 @@ class Collection:
     @cached_property
     def languages(self) -> tuple[str, ...]:
         """The codes that queries or documents use, sorted."""
-        return tuple(sorted({*self.queries.rows_by_language, *self.documents.rows_by_language}))
+        return tuple(sorted({*self.queries.sizes, *self.documents.sizes}))
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over everything that can change a score: texts, ids, languages, judgements.
 
-        Hexadecimal, 64 characters. Results may be compared only where it is equal.
+        A column enters by its own digest (`column_digest`), run of one language by run, so that a stored column is not
+        read again. Hexadecimal, 64 characters. Results may be compared only where it is equal.
         """
-        digest = hashlib.sha256()
-        columns: list[Sequence[str]] = [self.questions]
+        digest = hashlib.sha256(column_digest(self.questions))
         for side in (self.queries, self.documents):
-            columns += [side.ids, side.texts, side.languages]
-        for column in columns:
-            digest.update(len(column).to_bytes(8, "little"))
-            for text in column:
-                encoded = text.encode("utf-8", "surrogatepass")
-                digest.update(len(encoded).to_bytes(4, "little"))
-                digest.update(encoded)
+            digest.update(len(side.runs).to_bytes(8, "little"))
+            for run in side.runs:
+                digest.update(column_digest([run.language]))
+                digest.update(column_digest(side.ids[run.start : run.stop]))
+                digest.update(column_digest(side.texts[run.start : run.stop]))
         for pairs in (self.judgements, self.excluded):
             for numbers in (pairs.query, pairs.document, pairs.gain):
+                digest.update(len(numbers).to_bytes(8, "little"))
                 digest.update(np.ascontiguousarray(numbers).tobytes())
         return digest.hexdigest()
 
@@ -136,11 +233,12 @@ class Collection:
             _renumber(self.excluded, query_at, document_at),
         )
 
-    def validate(self, where: str) -> None:
+    def validate(self, where: str, *, empty_documents: bool = False) -> None:
         """Check that the collection can be searched and scored.
 
         Args:
             where: what to call it in a message, e.g. "suite xquad-r".
+            empty_documents: whether a document may be empty, as some are in collections that others published.
 
         Raises:
             InputError: an empty pool, no query, a judgement that points nowhere, an empty text, an id twice.
@@ -150,7 +248,9 @@ class Collection:
         if not len(self.queries):
             raise InputError(f"{where}: there are no queries")
         for kind, side in (("query", self.queries), ("document", self.documents)):
-            _check_texts(side, kind, where)
+            _check_ids(side, kind, where)
+            if kind == "query" or not empty_documents:
+                _check_texts(side, kind, where)
         for name, pairs in (("judgement", self.judgements), ("exclusion", self.excluded)):
             for kind, rows, size in (
                 ("query", pairs.query, len(self.queries)),
@@ -162,6 +262,41 @@ class Collection:
             raise InputError(f"{where}: no query has a relevant document; check the judgements")
 
 
+class ColumnDigest:
+    """The digest of a column, fed piece by piece: SHA-256 over the size and two SHA-256, of bytes and of lengths."""
+
+    def __init__(self) -> None:
+        self._bytes, self._lengths, self._size = hashlib.sha256(), hashlib.sha256(), 0
+
+    def update(self, utf8: bytes | memoryview, lengths: npt.NDArray[np.integer]) -> None:
+        """Texts in order.
+
+        Args:
+            utf8: their bytes, end to end.
+            lengths: the bytes of each, shape (texts,).
+        """
+        self._bytes.update(utf8)
+        self._lengths.update(np.ascontiguousarray(lengths, dtype="<u4").tobytes())
+        self._size += len(lengths)
+
+    def digest(self) -> bytes:
+        """32 bytes."""
+        parts = self._size.to_bytes(8, "little") + self._bytes.digest() + self._lengths.digest()
+        return hashlib.sha256(parts).digest()
+
+
+def column_digest(column: Sequence[str]) -> bytes:
+    """The digest of a column: the one that it carries, where it was stored with one, else over its texts."""
+    known = getattr(column, "digest", None)
+    if isinstance(known, bytes):
+        return known
+    found = ColumnDigest()
+    for begin in range(0, len(column), _CHUNK):
+        encoded = [text.encode("utf-8", "surrogatepass") for text in column[begin : begin + _CHUNK]]
+        found.update(b"".join(encoded), np.array([len(one) for one in encoded], dtype=np.int64))
+    return found.digest()
+
+
 def concatenate(parts: Sequence[Collection]) -> Collection:
     """One collection of several, e.g. one per language. Their ids must not meet: readers put the language in front.
 
@@ -170,6 +305,8 @@ def concatenate(parts: Sequence[Collection]) -> Collection:
     """
     if not parts:
         raise ValueError("nothing to concatenate")
+    if len(parts) == 1:
+        return parts[0]
     query_offsets = np.cumsum([0] + [len(part.queries) for part in parts[:-1]])
     document_offsets = np.cumsum([0] + [len(part.documents) for part in parts[:-1]])
 
@@ -189,21 +326,50 @@ def concatenate(parts: Sequence[Collection]) -> Collection:
     )
 
 
+def end_to_end(columns: Sequence[Sequence[str]]) -> Sequence[str]:
+    """Columns one after the other: a list where all are lists, else a view."""
+    if all(isinstance(column, list) for column in columns):
+        return [text for column in columns for text in column]
+    return Joined(columns)
+
+
+def _runs(languages: Sequence[str]) -> Iterator[Run]:
+    """Stretches of one language; neighbours may have the same."""
+    if isinstance(languages, Constant):
+        if len(languages):
+            yield Run(languages.value, 0, len(languages))
+    elif isinstance(languages, Joined):
+        start = 0
+        for part in languages.parts:
+            yield from (Run(run.language, start + run.start, start + run.stop) for run in _runs(part))
+            start += len(part)
+    elif len(languages):
+        names = np.asarray(languages, dtype=str)
+        bounds = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist(), len(names)]
+        for begin, end in pairwise(bounds):
+            yield Run(str(names[begin]), begin, end)
+
+
 def _joined_texts(parts: Sequence[Texts]) -> Texts:
     return Texts(
-        [i for part in parts for i in part.ids],
-        [t for part in parts for t in part.texts],
-        [code for part in parts for code in part.languages],
+        end_to_end([part.ids for part in parts]),
+        end_to_end([part.texts for part in parts]),
+        end_to_end([part.languages for part in parts]),
     )
 
 
 def _keep(side: Texts, wanted: set[str]) -> tuple[Texts, Integers]:
     """The texts in `wanted` languages, and for every old position its new one, or -1."""
-    rows = [row for row, code in enumerate(side.languages) if code in wanted]
+    runs = [run for run in side.runs if run.language in wanted]
     new_at = np.full(len(side), -1, dtype=np.int64)
-    new_at[rows] = np.arange(len(rows))
-    kept = Texts([side.ids[r] for r in rows], [side.texts[r] for r in rows], [side.languages[r] for r in rows])
-    return kept, new_at
+    size = 0
+    for run in runs:
+        new_at[run.start : run.stop] = np.arange(size, size + run.stop - run.start)
+        size += run.stop - run.start
+    ids, texts, languages = (
+        end_to_end([column[run.start : run.stop] for run in runs]) for column in (side.ids, side.texts, side.languages)
+    )
+    return Texts(ids, texts, languages), new_at
 
 
 def _renumber(pairs: Judgements, query_at: Integers, document_at: Integers) -> Judgements:
@@ -212,11 +378,19 @@ def _renumber(pairs: Judgements, query_at: Integers, document_at: Integers) -> J
     return Judgements(query[stays], document[stays], pairs.gain[stays])
 
 
-def _check_texts(side: Texts, kind: str, where: str) -> None:
+def _check_ids(side: Texts, kind: str, where: str) -> None:
+    parts = side.ids.parts if isinstance(side.ids, Joined) else [side.ids]
+    if all(getattr(part, "unique", False) for part in parts):
+        # Found to be unique when they were stored; between languages they differ by the code in front.
+        return
     seen: set[str] = set()
-    for text_id, text in zip(side.ids, side.texts, strict=True):
+    for text_id in side.ids:
         if text_id in seen:
             raise InputError(f"{where}: {kind} id {text_id!r} occurs twice; ids must be unique")
         seen.add(text_id)
+
+
+def _check_texts(side: Texts, kind: str, where: str) -> None:
+    for text_id, text in zip(side.ids, side.texts, strict=True):
         if not text.strip():
             raise InputError(f"{where}: {kind} {text_id!r} has an empty text")

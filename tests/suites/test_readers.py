@@ -253,7 +253,7 @@ def test_a_spoilt_beir_folder_is_refused_with_file_and_line(beir_suite, beir_fol
 def test_bytes_that_are_not_utf8_are_refused_with_their_line(beir_suite, beir_folder):
     with (beir_folder / "corpus.jsonl").open("ab") as file:
         file.write(b'{"_id": "d3", "text": "\xff\xfe"}\n')
-    with pytest.raises(InputError, match=r"corpus\.jsonl: not UTF-8"):
+    with pytest.raises(InputError, match=r"corpus\.jsonl:3: not UTF-8"):
         load(beir_suite, beir_folder)
 
 

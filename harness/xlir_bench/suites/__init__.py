@@ -1,7 +1,28 @@
 """Suites: what is measured, declared in YAML, read into collections."""
 
-from xlir_bench.suites.catalog import DEFAULT_SUITE, find, shipped
-from xlir_bench.suites.load import LanguageCheck, check, load
-from xlir_bench.suites.schema import Suite, read_suite
+from xlir_bench.suites.catalog import DEFAULT_SUITE, expand, find, look_up, mean_over, shipped, shipped_groups
+from xlir_bench.suites.check import LanguageCheck, check
+from xlir_bench.suites.fetch import Fetched, fetch, forget_archives, obtain, pins
+from xlir_bench.suites.load import load
+from xlir_bench.suites.schema import Group, Suite, read_suite
 
-__all__ = ["DEFAULT_SUITE", "LanguageCheck", "Suite", "check", "find", "load", "read_suite", "shipped"]
+__all__ = [
+    "DEFAULT_SUITE",
+    "Fetched",
+    "Group",
+    "LanguageCheck",
+    "Suite",
+    "check",
+    "expand",
+    "fetch",
+    "find",
+    "forget_archives",
+    "load",
+    "look_up",
+    "mean_over",
+    "obtain",
+    "pins",
+    "read_suite",
+    "shipped",
+    "shipped_groups",
+]

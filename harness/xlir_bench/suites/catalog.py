@@ -1,14 +1,17 @@
-"""The suites that are shipped, and those that a person declares in a file."""
+"""From a name to suites: those that are shipped, and any collection of one's own."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from xlir_bench.errors import unknown_name
+from xlir_bench.errors import InputError, unknown_name
 from xlir_bench.resources import folder
-from xlir_bench.suites.schema import Suite, read_suite
+from xlir_bench.suites.own import declared_by_folder, declared_by_library
+from xlir_bench.suites.schema import Group, Suite, read_declaration, read_suite
 
 DEFAULT_SUITE = "xlir-mini"
+_HINT = "see `xlir-bench suites list`, or give a suite's YAML file, a folder, mteb:TASK or ir_datasets:ID"
 
 
 def shipped() -> list[str]:
@@ -16,17 +19,80 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in folder("suites").glob("*.yaml"))
 
 
+def shipped_groups() -> list[str]:
+    """Names of the groups that travel with the package, sorted."""
+    return sorted(path.stem for path in (folder("suites") / "groups").glob("*.yaml"))
+
+
 def find(name: str) -> Suite:
-    """The suite of a shipped name, or the one that a YAML file declares.
+    """The one suite of a name: shipped, a YAML file, a folder with a collection, `mteb:TASK` or `ir_datasets:ID`.
 
     Raises:
-        InputError: neither; or the file is no suite.
-        MissingResourceError: `name` ends in .yaml and there is no such file.
+        InputError: nothing of that name; or it is a group, or no suite.
+        MissingResourceError: `name` ends in .yaml and there is no such file; or a library is not installed.
     """
+    found = look_up(name)
+    if isinstance(found, Group):
+        names = ", ".join(found.suites[:8]) + (", ..." if len(found.suites) > 8 else "")
+        raise InputError(f"{name} is a group of suites: {names}; name one of them")
+    return found
+
+
+def look_up(name: str) -> Suite | Group:
+    """The suite or group of a name; see `find`."""
     if name in shipped():
         return read_suite(folder("suites") / f"{name}.yaml")
-    if Path(name).suffix in {".yaml", ".yml"}:
-        return read_suite(Path(name))
-    raise unknown_name(
-        "suite", name, shipped(), "see `xlir-bench suites list`, or give the path of a suite's YAML file"
-    )
+    if name in shipped_groups():
+        return read_declaration(folder("suites") / "groups" / f"{name}.yaml")
+    if ":" in name and (of_library := declared_by_library(name)) is not None:
+        return of_library
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"}:
+        declared = read_declaration(path)
+        return declared if isinstance(declared, Group) else declared.model_copy(update={"place": path.parent})
+    if path.is_dir():
+        return declared_by_folder(path)
+    raise unknown_name("suite", name, [*shipped(), *shipped_groups()], _HINT)
+
+
+def expand(names: Iterable[str]) -> list[Suite]:
+    """The suites of some names in their order, groups replaced by what they name, each suite once.
+
+    Raises:
+        InputError: see `find`; or a group that contains itself.
+        MissingResourceError: see `find`.
+    """
+    found: dict[str, Suite] = {}
+    for name in names:
+        for suite in _expanded(name, ()):
+            found.setdefault(suite.name, suite)
+    return list(found.values())
+
+
+def mean_over(group: Group, summaries: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:
+    """Setting -> measure -> mean over the group's members that have it, each with equal weight.
+
+    Args:
+        group: a member that is itself a group counts once, by its own mean.
+        summaries: suite name -> setting -> measure -> value. A suite that is missing is left out.
+    """
+    values: dict[str, dict[str, list[float]]] = {}
+    for name in group.suites:
+        member = look_up(name)
+        of_member = mean_over(member, summaries) if isinstance(member, Group) else summaries.get(member.name, {})
+        for setting, measures in of_member.items():
+            for measure, value in measures.items():
+                values.setdefault(setting, {}).setdefault(measure, []).append(value)
+    return {
+        setting: {measure: sum(found) / len(found) for measure, found in measures.items()}
+        for setting, measures in values.items()
+    }
+
+
+def _expanded(name: str, within: Sequence[str]) -> list[Suite]:
+    if name in within:
+        raise InputError(f"group {name} contains itself: {' > '.join([*within, name])}")
+    found = look_up(name)
+    if isinstance(found, Suite):
+        return [found]
+    return [suite for member in found.suites for suite in _expanded(member, [*within, name])]

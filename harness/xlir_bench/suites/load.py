@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from xlir_bench.collection import Collection
 from xlir_bench.errors import InputError, MissingResourceError, unknown_name
+from xlir_bench.files import cache_folder
 from xlir_bench.resources import folder
-from xlir_bench.suites.schema import Expectation, Suite
+from xlir_bench.suites.library import UNKNOWN_LANGUAGE
+from xlir_bench.suites.schema import Suite
+from xlir_bench.suites.source import FileSource
 
 
 def load(suite: Suite, data: Path | None = None, languages: Sequence[str] | None = None) -> Collection:
@@ -19,18 +21,23 @@ def load(suite: Suite, data: Path | None = None, languages: Sequence[str] | None
     Args:
         suite: what to load.
         data: searched first, as `data/<suite name>/` and as `data/` itself; then the folder named by the environment
-            variable XLIR_BENCH_DATA, then the package.
-        languages: a part of the suite's languages; all by default. Only their files are read.
+            variable XLIR_BENCH_DATA, then where `suites fetch` puts files, then the package. Nothing is downloaded.
+        languages: a part of the suite's languages; all by default. Only their files are read. Where the language of a
+            suite is not known (`und`), the one code that is given here names it.
 
     Raises:
         MissingResourceError: the files are nowhere.
         InputError: a language is not the suite's, a file is damaged, or the collection cannot be scored.
     """
-    codes = _chosen(suite, languages)
-    place = locate(suite, data, codes)
-    suite.source.require(place, codes)
-    collection = suite.source.read(place, codes)
-    collection.validate(f"suite {suite.name} in {place}")
+    codes = chosen_languages(suite, languages)
+    source = suite.source
+    if isinstance(source, FileSource):
+        place = locate(suite, data, codes)
+        source.require(place, codes)
+        collection, where = source.read(place, codes), f"suite {suite.name} in {place}"
+    else:
+        collection, where = source.collection(codes), f"suite {suite.name}"
+    collection.validate(where, empty_documents=source.empty_documents)
     return collection
 
 
@@ -40,73 +47,43 @@ def locate(suite: Suite, data: Path | None, languages: Sequence[str]) -> Path:
     Raises:
         MissingResourceError: no searched folder holds any of them; the message lists the folders.
     """
+    source = suite.source
+    if not isinstance(source, FileSource):
+        raise InputError(f"suite {suite.name}: {source.reader} keeps its files where it likes; there is no folder")
     roots = [Path(root) for root in (data, os.environ.get("XLIR_BENCH_DATA")) if root]
     candidates = [place for root in roots for place in (root / suite.name, root)]
-    candidates.append(folder("suites") / suite.name)
-    names = suite.source.files(languages)
+    candidates += [place for place in (suite.place, suite.place and suite.place / suite.name) if place]
+    candidates += [fetched_folder(suite.name), folder("suites") / suite.name]
+    names = source.files(languages)
     for place in candidates:
         if any((place / name).is_file() for name in names):
             return place
     looked = ", ".join(str(place) for place in candidates)
-    origin = f" They are published at {suite.source.url}." if suite.source.url else ""
+    origin = f" They are published at {source.url}." if source.url else ""
+    fetch = f"`xlir-bench suites fetch {suite.name}` gets them; or put" if source.fetchable else "Put"
     raise MissingResourceError(
         f"suite {suite.name}: its files ({names[0]}, ...) are in none of {looked}.{origin} "
-        f"Put them into DIR/{suite.name}/ and give --data DIR"
+        f"{fetch} them into DIR/{suite.name}/ and give --data DIR"
     )
 
 
-@dataclass(frozen=True)
-class LanguageCheck:
-    """What a suite holds in one language, beside what was published.
+def fetched_folder(name: str) -> Path:
+    """Where `suites fetch` puts a suite's files."""
+    return cache_folder() / "suites" / name
 
-    Attributes:
-        language: code.
-        queries, documents: how many there are.
-        judged: how many of the queries have a relevant document in this language.
-        expected_queries, expected_documents: as published; None where nothing was.
+
+def chosen_languages(suite: Suite, languages: Sequence[str] | None) -> tuple[str, ...]:
+    """The suite's languages that are in `languages`, in the suite's order; None chooses all.
+
+    Raises:
+        InputError: nothing was chosen, or a language is not the suite's.
     """
-
-    language: str
-    queries: int
-    documents: int
-    judged: int
-    expected_queries: int | None
-    expected_documents: int | None
-
-    @property
-    def holds(self) -> bool:
-        """Whether the counts are the published ones."""
-        queries = self.expected_queries in (None, self.queries)
-        return queries and self.expected_documents in (None, self.documents)
-
-
-def check(suite: Suite, collection: Collection) -> list[LanguageCheck]:
-    """Count a loaded collection, language by language, in the suite's order."""
-    judgements, queries, documents = collection.judgements, collection.queries, collection.documents
-    document_codes = [documents.languages[d] for d in judgements.document]
-    judged: dict[str, set[int]] = {}
-    for query, code, gain in zip(judgements.query, document_codes, judgements.gain, strict=True):
-        if gain > 0 and queries.languages[query] == code:
-            judged.setdefault(code, set()).add(int(query))
-    present = [code for code in suite.languages if code in collection.languages]
-    return [
-        LanguageCheck(
-            code,
-            len(queries.rows_by_language.get(code, ())),
-            len(documents.rows_by_language.get(code, ())),
-            len(judged.get(code, ())),
-            Expectation.count(suite.expect.queries, code),
-            Expectation.count(suite.expect.documents, code),
-        )
-        for code in present
-    ]
-
-
-def _chosen(suite: Suite, languages: Sequence[str] | None) -> tuple[str, ...]:
     if languages is None:
         return suite.languages
     if not languages:
         raise InputError(f"suite {suite.name}: no language was chosen; it has {' '.join(suite.languages)}")
+    if suite.languages == (UNKNOWN_LANGUAGE,) and len(languages) == 1:
+        return tuple(languages)
     for code in languages:
         if code not in suite.languages:
             raise unknown_name(

@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from xlir_bench.collection import SETTINGS, Setting
 from xlir_bench.errors import InputError, MissingResourceError, at, first_problem
 from xlir_bench.languages import language
 from xlir_bench.measures import parse
 from xlir_bench.suites.beir import BeirSource
+from xlir_bench.suites.ir_dataset import IrDatasetsSource
 from xlir_bench.suites.lareqa import LareqaSource
+from xlir_bench.suites.miracl import MiraclSource
+from xlir_bench.suites.mteb_task import MtebSource
+from xlir_bench.suites.source import Sha256
 from xlir_bench.suites.squad import SquadSource
+from xlir_bench.suites.xm3600 import Xm3600Source
 
-Source = Annotated[LareqaSource | SquadSource | BeirSource, Field(discriminator="reader")]
+AnySource = Annotated[
+    LareqaSource | SquadSource | BeirSource | MiraclSource | Xm3600Source | MtebSource | IrDatasetsSource,
+    Field(discriminator="reader"),
+]
 Counts = int | dict[str, int]
+Measures = Annotated[tuple[str, ...], Field(min_length=1)]
+_NAME = r"^[a-z0-9][a-z0-9._-]*$"
 
 
 class Expectation(BaseModel):
-    """How many texts each language has, where that was published: one number for all, or one per language."""
+    """What a whole suite holds, where that was published.
+
+    Attributes:
+        queries, documents, judgements: one number for all languages, or one per language. A judgement is a pair of a
+            query and a document in one language, relevant or not.
+        fingerprint: of the collection in all its languages.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     queries: Counts | None = None
     documents: Counts | None = None
+    judgements: Counts | None = None
+    fingerprint: Sha256 | None = None
 
     @staticmethod
     def count(counts: Counts | None, code: str) -> int | None:
@@ -48,47 +67,51 @@ class Suite(BaseModel):
         languages: codes of all its languages.
         source: how it is read.
         settings: per setting, the names of its measures; the first is primary.
+        optional_settings: likewise, of settings that are measured only where they are asked for by name.
         expect: published counts, checked by `suites check`.
+        place: the folder that the declaration was found in; its files are searched there too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    name: str = Field(pattern=_NAME)
     version: int = Field(ge=1)
     title: str
     description: str
     licence: str
     citation: str
     languages: tuple[str, ...] = Field(min_length=1)
-    source: Source
-    settings: dict[Setting, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(min_length=1)
+    source: AnySource
+    settings: dict[Setting, Measures] = Field(min_length=1)
+    optional_settings: dict[Setting, Measures] = {}
     expect: Expectation = Expectation()
+    place: Path | None = Field(default=None, exclude=True)
 
     def narrowed(self, settings: Sequence[str] | None) -> Suite:
-        """The suite with only these settings; None keeps all.
+        """The suite with only these settings; None keeps all but the optional ones.
 
         Raises:
             InputError: the suite has none of them.
         """
         if settings is None:
             return self
-        kept = {setting: names for setting, names in self.settings.items() if setting in settings}
+        every = {**self.settings, **self.optional_settings}
+        kept = {setting: every[setting] for setting in SETTINGS if setting in every and setting in settings}
         if not kept:
-            raise InputError(
-                f"suite {self.name} has no {' or '.join(settings)} setting; it has {', '.join(self.settings)}"
-            )
+            raise InputError(f"suite {self.name} has no {' or '.join(settings)} setting; it has {', '.join(every)}")
         return self.model_copy(update={"settings": kept})
 
     @field_validator("languages")
     @classmethod
-    def _known_languages(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
-        for code in codes:
-            _as_value_error(language, code)
+    def _known_languages(cls, codes: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not (info.context or {}).get("any_language"):
+            for code in codes:
+                _as_value_error(language, code)
         if len(set(codes)) < len(codes):
             raise ValueError("a language is listed twice")
         return codes
 
-    @field_validator("settings")
+    @field_validator("settings", "optional_settings")
     @classmethod
     def _known_measures(cls, settings: dict[Setting, tuple[str, ...]]) -> dict[Setting, tuple[str, ...]]:
         for names in settings.values():
@@ -98,9 +121,42 @@ class Suite(BaseModel):
 
     @model_validator(mode="after")
     def _several_languages(self) -> Suite:
-        if len(self.languages) == 1 and set(self.settings) != {"monolingual"}:
+        if len(self.languages) == 1 and {*self.settings, *self.optional_settings} != {"monolingual"}:
             raise ValueError("a suite of one language has the monolingual setting only")
         return self
+
+
+class Group(BaseModel):
+    """Several suites under one name: one command runs them all.
+
+    Attributes:
+        name: how it is asked for.
+        title: for a page.
+        description: what it is for.
+        suites: names of suites, or of other groups. The mean over a group gives each of them equal weight.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=_NAME)
+    title: str
+    description: str
+    suites: tuple[str, ...] = Field(min_length=1)
+
+
+def read_declaration(path: Path) -> Suite | Group:
+    """The suite, or the group of suites, that a YAML file declares.
+
+    Raises:
+        MissingResourceError: there is no such file.
+        InputError: it is not YAML, or declares neither; the message names the field.
+    """
+    content = _yaml(path)
+    group = isinstance(content, dict) and "suites" in content
+    try:
+        return Group.model_validate(content) if group else Suite.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path}: not a {'group' if group else 'suite'}: {first_problem(error)}") from None
 
 
 def read_suite(path: Path) -> Suite:
@@ -110,8 +166,38 @@ def read_suite(path: Path) -> Suite:
         MissingResourceError: there is no such file.
         InputError: it is not YAML, or not a suite; the message names the field.
     """
+    declared = read_declaration(path)
+    if isinstance(declared, Group):
+        raise InputError(f"{path}: not a suite but a group of suites: {', '.join(declared.suites)}; name one of them")
+    return declared
+
+
+def declare(content: dict[str, Any]) -> Suite:
+    """A suite made from what a library or a folder tells; any language code is taken.
+
+    Raises:
+        InputError: the parts do not make a suite.
+    """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Suite.model_validate(content, context={"any_language": True})
+    except ValidationError as error:
+        raise InputError(f"{content.get('title')}: not a suite: {first_problem(error)}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which only `true` and `false` are truth values: `no` is Norwegian."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|false)\Z"), list("tf"))
+
+
+def _yaml(path: Path) -> object:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader
     except FileNotFoundError:
         raise MissingResourceError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -120,10 +206,6 @@ def read_suite(path: Path) -> Suite:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else None
         raise InputError(f"{at(path, line)}: not YAML: {getattr(error, 'problem', error)}") from None
-    try:
-        return Suite.model_validate(content)
-    except ValidationError as error:
-        raise InputError(f"{path}: not a suite: {first_problem(error)}") from None
 
 
 def _as_value_error(check: object, name: str) -> None:

@@ -1,32 +1,92 @@
-"""What every source of a suite has: files in a folder, named by a pattern, with their hashes."""
+"""What every source of a suite has: files in a folder, named by a pattern, their hashes, and where they come from."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from xlir_bench.collection import Collection
 from xlir_bench.errors import InputError, MissingResourceError, first_problem
+from xlir_bench.suites.stored import remember_hash
 
 T = TypeVar("T")
 
+Algorithm = Literal["sha256", "md5"]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
-class FileSource(BaseModel):
-    """Base of the sources that read files of one folder.
+
+class Hash(BaseModel):
+    """What a file's bytes must sum up to.
 
     Attributes:
-        url: where the files are published; shown to a person who lacks them.
-        sha256: file name -> SHA-256 of the file as published. A file that is listed must match.
+        algorithm: SHA-256, or MD5 where only that was published: it finds accidents, not attacks.
+        value: hexadecimal.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    algorithm: Algorithm
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.algorithm.upper().replace('SHA', 'SHA-')} {self.value[:12]}..."
+
+
+class Archive(BaseModel):
+    """A zip or tar file that holds a suite's files.
+
+    Attributes:
+        url: where it is.
+        root: the folder inside that corresponds to the suite's folder.
+        sha256, md5: its hash, where one was published.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str
+    root: str = ""
+    sha256: Sha256 | None = None
+    md5: Md5 | None = None
+
+    @property
+    def pinned(self) -> Hash | None:
+        """The published hash, the stronger where there are two."""
+        return _pinned(self.sha256, self.md5)
+
+
+class Source(BaseModel):
+    """Base of everything that gives a collection.
+
+    Attributes:
+        url: a page that says where it is published; shown to a person who lacks it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    empty_documents: ClassVar[bool] = False
+    """Whether collections of this kind, as published, have documents without a text."""
+
     url: str | None = None
-    sha256: dict[str, str] = {}
+
+
+class FileSource(Source):
+    """Base of the sources that read files of one folder.
+
+    Attributes:
+        sha256: file name -> SHA-256 of the file as published. A file that is listed must match.
+        md5: likewise, where only that was published.
+        download: address of a file, with `{file}` in it; or beginning of a file's name -> such an address.
+        archive: the archive that holds the files.
+    """
+
+    sha256: dict[str, Sha256] = {}
+    md5: dict[str, Md5] = {}
+    download: str | dict[str, str] | None = None
+    archive: Archive | None = None
 
     def files(self, languages: Sequence[str]) -> list[str]:
         """The names, below the suite's folder, of the files that these languages need."""
@@ -41,6 +101,22 @@ class FileSource(BaseModel):
         """
         raise NotImplementedError  # pragma: no cover
 
+    def pinned(self, name: str) -> Hash | None:
+        """The published hash of a file; None where there is none."""
+        return _pinned(self.sha256.get(name), self.md5.get(name))
+
+    def address(self, name: str) -> str | None:
+        """Where a file can be downloaded by itself; None where it cannot."""
+        if not isinstance(self.download, dict):
+            return self.download.replace("{file}", name) if self.download else None
+        patterns = (pattern for beginning, pattern in self.download.items() if name.startswith(beginning))
+        return next((pattern.replace("{file}", name) for pattern in patterns), None)
+
+    @property
+    def fetchable(self) -> bool:
+        """Whether `suites fetch` knows where the files are."""
+        return self.download is not None or self.archive is not None
+
     def require(self, folder: Path, languages: Sequence[str]) -> None:
         """Check that every file is there and is the published one.
 
@@ -53,13 +129,24 @@ class FileSource(BaseModel):
             if not path.is_file():
                 origin = f"; it is published at {self.url}" if self.url else ""
                 raise MissingResourceError(f"{path}: no such file{origin}")
-            if name in self.sha256:
-                found = hashlib.sha256(path.read_bytes()).hexdigest()
-                if found != self.sha256[name]:
-                    raise InputError(
-                        f"{path}: SHA-256 is {found[:12]}..., published is {self.sha256[name][:12]}...: "
-                        "the file was changed or cut off; get it again"
-                    )
+            expected = self.pinned(name)
+            if expected is not None:
+                check_hash(path, expected)
+
+
+def check_hash(path: Path, expected: Hash) -> None:
+    """Check a file against its published hash.
+
+    Raises:
+        InputError: it differs.
+    """
+    found = Hash(algorithm=expected.algorithm, value=remember_hash(path, expected.algorithm))
+    if found != expected:
+        kind, value = str(found).split()
+        raise InputError(
+            f"{path}: {kind} is {value}, published is {str(expected).split()[1]}: "
+            "the file was changed or cut off; get it again"
+        )
 
 
 def read_json(path: Path, layout: TypeAdapter[T], called: str) -> T:
@@ -75,3 +162,9 @@ def read_json(path: Path, layout: TypeAdapter[T], called: str) -> T:
         if problem["type"] == "json_invalid":
             raise InputError(f"{path}: not JSON, perhaps cut off: {problem['ctx']['error']}") from None
         raise InputError(f"{path}: not in {called}: {first_problem(error)}") from None
+
+
+def _pinned(sha256: str | None, md5: str | None) -> Hash | None:
+    if sha256 is not None:
+        return Hash(algorithm="sha256", value=sha256)
+    return Hash(algorithm="md5", value=md5) if md5 is not None else None

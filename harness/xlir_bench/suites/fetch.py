@@ -1,0 +1,226 @@
+"""`suites fetch`: a suite's files from where they are published into the cache, each checked.
+
+    <cache>/suites/<name>/               the files, named as in the suite's declaration
+                          fetched.json   for every file: where it came from and its SHA-256
+    <cache>/downloads/                   archives, while their files are being taken out
+
+A file with a published hash must match it. One without is taken as it comes the first time; its hash is recorded, and
+whenever it is fetched again it must match that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from xlir_bench.collection import Collection
+from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.files import cache_folder, replacing
+from xlir_bench.offline import is_offline
+from xlir_bench.progress import SILENT, Progress
+from xlir_bench.suites.download import download
+from xlir_bench.suites.load import chosen_languages, fetched_folder, load, locate
+from xlir_bench.suites.schema import Suite
+from xlir_bench.suites.source import Archive, FileSource, Hash, check_hash
+from xlir_bench.suites.stored import remember_hash
+from xlir_bench.suites.unpack import unpack
+
+_RECORD = "fetched.json"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What was done for one suite.
+
+    Attributes:
+        suite: its name.
+        folder: where its files are.
+        new: names of the files that were fetched now.
+        present: names of those that were there, and right.
+        unpinned: names of those whose hash nobody published; checked against their first fetch only.
+    """
+
+    suite: str
+    folder: Path
+    new: tuple[str, ...]
+    present: tuple[str, ...]
+    unpinned: tuple[str, ...]
+
+
+def fetch(suite: Suite, languages: Sequence[str] | None = None, *, progress: Progress = SILENT) -> Fetched:
+    """Get the files that a suite needs for some languages. Those that are here and right are not fetched again.
+
+    Args:
+        suite: what to fetch.
+        languages: a part of the suite's languages; all by default.
+        progress: hears of bytes.
+
+    Raises:
+        MissingResourceError: nothing says where the files are, or they cannot be had from there.
+        InputError: a file is not the published one, or not the one that was fetched the first time.
+    """
+    codes = chosen_languages(suite, languages)
+    source = suite.source
+    if not isinstance(source, FileSource):
+        raise MissingResourceError(f"suite {suite.name}: the library {source.reader} fetches its data itself, when run")
+    if not source.fetchable:
+        page = f"; see {source.url}" if source.url else ""
+        raise MissingResourceError(
+            f"suite {suite.name}: its files may not be passed on, so they cannot be fetched{page}. "
+            f"Put them into DIR/{suite.name}/ and give --data DIR"
+        )
+    folder = fetched_folder(suite.name)
+    record = first_hashes(suite.name)
+    names = source.files(codes)
+    present = [name for name in names if _is_here(folder / name, source.pinned(name), record.get(name))]
+    missing = [name for name in names if name not in present]
+    single = [name for name in missing if source.address(name) is not None]
+    for name in single:
+        url = str(source.address(name))
+        expected = source.pinned(name) or record.get(name)
+        sha256 = download(url, folder / name, expected, progress=progress)
+        _note(suite.name, {name: {"url": url, "sha256": sha256}})
+    packed = [name for name in missing if name not in single]
+    if packed:
+        if source.archive is None:
+            raise MissingResourceError(f"suite {suite.name}: nothing says where {packed[0]} is")
+        _from_archive(suite.name, source, packed, progress)
+    unpinned = [name for name in names if not _has_published_hash(source, name)]
+    return Fetched(suite.name, folder, tuple(missing), tuple(present), tuple(unpinned))
+
+
+def obtain(
+    suite: Suite, data: Path | None, languages: Sequence[str] | None, *, progress: Progress = SILENT
+) -> Collection:
+    """`load`, after fetching what is nowhere, unless the network is forbidden or nothing says where the files are.
+
+    Raises:
+        MissingResourceError, InputError: see `load` and `fetch`.
+    """
+    source = suite.source
+    if isinstance(source, FileSource) and source.fetchable and not is_offline():
+        try:
+            if locate(suite, data, chosen_languages(suite, languages)) == fetched_folder(suite.name):
+                fetch(suite, languages, progress=progress)  # some languages may be missing
+        except MissingResourceError as nowhere:
+            try:
+                fetch(suite, languages, progress=progress)
+            except MissingResourceError as error:
+                raise MissingResourceError(f"{nowhere}. Fetching them failed: {error}") from None
+    return load(suite, data, languages)
+
+
+def first_hashes(name: str) -> dict[str, Hash]:
+    """File name -> the hash that it had when it was first fetched, of a suite's files."""
+    files = _read_record(name)
+    return {file: Hash(algorithm="sha256", value=entry["sha256"]) for file, entry in files.items()}
+
+
+@dataclass(frozen=True)
+class Pins:
+    """What a suite's files are checked against.
+
+    Attributes:
+        published: how many files have a published hash, by themselves or as part of an archive that has one.
+        unpublished: names of the files without; the first fetch decides.
+        first: of these, the hash at the first fetch, where there was one.
+    """
+
+    published: int
+    unpublished: tuple[str, ...]
+    first: dict[str, str]
+
+
+def pins(suite: Suite) -> Pins | None:
+    """What the files of a suite in all its languages are checked against; None where a library keeps them."""
+    source = suite.source
+    if not isinstance(source, FileSource):
+        return None
+    names = source.files(suite.languages)
+    without = tuple(name for name in names if not _has_published_hash(source, name))
+    first = {name: found.value for name, found in first_hashes(suite.name).items() if name in without}
+    return Pins(len(names) - len(without), without, first)
+
+
+def _from_archive(suite: str, source: FileSource, names: Sequence[str], progress: Progress) -> None:
+    archive = source.archive
+    assert archive is not None
+    path = _downloaded(archive, progress)
+    folder = fetched_folder(suite)
+    root = PurePosixPath(archive.root)
+    unpack(path, folder, {(root / name).as_posix(): name for name in names})
+    record = first_hashes(suite)
+    for name in names:
+        for expected in (source.pinned(name), record.get(name)):
+            if expected is not None:
+                _checked_or_removed(folder / name, expected)
+    _note(suite, {n: {"url": archive.url, "sha256": remember_hash(folder / n, "sha256")} for n in names})
+
+
+def _downloaded(archive: Archive, progress: Progress) -> Path:
+    """The archive in the cache; it stays for other suites that it serves, until `forget_archives`."""
+    place = _archive_place(archive)
+    if not place.is_file():
+        download(archive.url, place, archive.pinned, progress=progress)
+    return place
+
+
+def forget_archives(suites: Sequence[Suite]) -> None:
+    """Delete the archives that suites were unpacked from."""
+    for suite in suites:
+        archive = suite.source.archive if isinstance(suite.source, FileSource) else None
+        if archive is not None:
+            _archive_place(archive).unlink(missing_ok=True)
+
+
+def _archive_place(archive: Archive) -> Path:
+    name = PurePosixPath(archive.url.partition("?")[0]).name or "archive"
+    return cache_folder() / "downloads" / hashlib.sha256(archive.url.encode()).hexdigest()[:16] / name
+
+
+def _has_published_hash(source: FileSource, name: str) -> bool:
+    if source.pinned(name) is not None:
+        return True
+    return source.address(name) is None and source.archive is not None and source.archive.pinned is not None
+
+
+def _is_here(path: Path, pinned: Hash | None, first: Hash | None) -> bool:
+    """Whether a file is there and right. One that is there and wrong is fetched again."""
+    expected = pinned or first
+    if not path.is_file():
+        return False
+    try:
+        if expected is not None:
+            check_hash(path, expected)
+    except InputError:
+        return False
+    return True
+
+
+def _checked_or_removed(path: Path, expected: Hash) -> None:
+    try:
+        check_hash(path, expected)
+    except InputError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _read_record(name: str) -> dict[str, Any]:
+    path = fetched_folder(name) / _RECORD
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["files"])
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: damaged; delete it, and the files' first hashes are recorded anew") from None
+
+
+def _note(name: str, files: dict[str, dict[str, str]]) -> None:
+    """Record new files; what was recorded first stays."""
+    known = _read_record(name)
+    with replacing(fetched_folder(name) / _RECORD) as path:
+        path.write_text(json.dumps({"files": {**files, **known}}, indent=1, sort_keys=True), encoding="utf-8")

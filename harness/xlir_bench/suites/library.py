@@ -1,0 +1,154 @@
+"""What the sources share that another library reads: records that are no file, languages that it writes otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+
+from xlir_bench.collection import Collection
+from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.languages import LANGUAGES
+from xlir_bench.suites.records import Batch
+from xlir_bench.suites.source import Source
+
+UNKNOWN_LANGUAGE = "und"
+"""ISO 639's code for a language that nobody stated."""
+
+_IN_MEMORY = 500_000
+_AT_ONCE = 8192
+
+# ISO 639-3 codes of varieties that suites call by the code of the whole.
+_WHOLE = {
+    "arb": "ar", "azj": "az", "cmn": "zh", "ekk": "et", "khk": "mn", "lvs": "lv", "nob": "no", "npi": "ne", "ory": "or",
+    "pes": "fa", "swh": "sw", "uzn": "uz", "zsm": "ms",
+}  # fmt: skip
+_WRITTEN_IN = {"Jpan": {"Jpan", "Hira", "Kana", "Hani"}, "Kore": {"Kore", "Hang"}, "Hans": {"Hans", "Hani"}}
+
+
+class LibrarySource(Source):
+    """Base of the sources that a library reads, wherever it keeps its files."""
+
+    def collection(self, languages: Sequence[str]) -> Collection:
+        """The collection in these languages.
+
+        Raises:
+            MissingResourceError: the library is not installed, or has no data here and cannot fetch them.
+            InputError: what it gives is no collection.
+        """
+        raise NotImplementedError  # pragma: no cover
+
+
+@dataclass(frozen=True)
+class LibraryRecords:
+    """Records that a library gives: a `stored.RecordStream`.
+
+    Attributes:
+        name: for messages, and with `identity` the key under which they are stored.
+        identity: what changes whenever they do, such as the library's version and a revision.
+        size: how many there are.
+        rows: gives all (id, text), as often as it is called.
+        language: code of all of them.
+        prefix: put before every id.
+    """
+
+    name: str
+    identity: tuple[str, ...]
+    size: int
+    rows: Callable[[], Iterator[tuple[str, str]]] = field(compare=False)
+    language: str
+    prefix: str = ""
+
+    def batches(self) -> Iterator[Batch]:
+        """See `RecordStream.batches`."""
+        first = 1
+        ids: list[str] = []
+        texts: list[str] = []
+        for text_id, text in self.rows():
+            ids.append(text_id)
+            texts.append(text)
+            if len(ids) == _AT_ONCE:
+                yield self._batch(first, ids, texts)
+                first += len(ids)
+                ids, texts = [], []
+        if ids:
+            yield self._batch(first, ids, texts)
+
+    def _batch(self, first: int, ids: list[str], texts: list[str]) -> Batch:
+        import pyarrow as pa
+
+        try:
+            columns = pa.array(ids, pa.string()), pa.array(texts, pa.string())
+        except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:
+            raise InputError(f"{self.name}: among records {first} to {first + len(ids) - 1}: {error}") from None
+        if columns[0].null_count or columns[1].null_count:
+            raise InputError(f"{self.name}: among records {first} to {first + len(ids) - 1} one lacks its id or text")
+        return Batch(self.name, range(first, first + len(ids)), *columns)
+
+    def small(self) -> bool:
+        """See `RecordStream.small`."""
+        return self.size <= _IN_MEMORY
+
+    def state(self) -> object:
+        """See `RecordStream.state`."""
+        return [self.name, *self.identity]
+
+
+def library(package: str, wanted: str) -> ModuleType:
+    """An optional package.
+
+    Raises:
+        MissingResourceError: it is not installed.
+    """
+    try:
+        return import_module(package)
+    except ImportError as error:
+        extra = package.partition(".")[0]
+        raise MissingResourceError(
+            f"{wanted} needs the package {extra} ({error}): pip install 'xlir-bench[{extra}]'"
+        ) from None
+
+
+def library_version(package: str) -> str:
+    """The version of an installed package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def language_code(tag: str) -> str:
+    """The suites' code of a language that a library calls `eng-Latn`, `eng`, `zho-Hans` or `cmn`.
+
+    ISO 639-1 where there is one, else ISO 639-3; varieties that suites do not tell apart get the code of the whole. A
+    script that is not the one the language is mostly written in stays: `zho-Hant` is `zh-Hant`.
+    """
+    name, _, script = tag.replace("_", "-").partition("-")
+    code = _WHOLE.get(name) or _two_letters().get(name, name)
+    usual = _usual_scripts(code, name)
+    return f"{code}-{script}" if script and usual and script not in usual else code
+
+
+def _two_letters() -> dict[str, str]:
+    """ISO 639-3 -> ISO 639-1, as mteb lists them."""
+    import json
+    from importlib import resources
+
+    library("mteb", "a code of three letters")
+    table = json.loads((resources.files("mteb.languages") / "iso_639_1_to_3.json").read_text(encoding="utf-8"))
+    return {three: two for two, three in table.items()}
+
+
+def _usual_scripts(code: str, name: str) -> set[str]:
+    if code in LANGUAGES:
+        script = LANGUAGES[code].script
+        return _WRITTEN_IN.get(script, {script})
+    import json
+    from importlib import resources
+
+    table = json.loads(
+        (resources.files("mteb.languages") / "iso_639_3_to_default_script.json").read_text(encoding="utf-8")
+    )
+    return {table[name]} if name in table else set()

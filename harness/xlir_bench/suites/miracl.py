@@ -1,0 +1,101 @@
+"""MIRACL's release: topics and judgements, and the corpus in compressed pieces (Zhang et al. 2023, TACL 11).
+
+miracl-v1.0-<language>/topics/topics.miracl-v1.0-<language>-<split>.tsv    query id, tab, query
+miracl-v1.0-<language>/qrels/qrels.miracl-v1.0-<language>-<split>.tsv      TREC's judgements
+miracl-corpus-v1.0-<language>/docs-<number>.jsonl.gz                       docid, title, text
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from xlir_bench.collection import Collection, concatenate
+from xlir_bench.errors import MissingResourceError
+from xlir_bench.suites.judged import Qrel, judged_collection, table, trec_qrels
+from xlir_bench.suites.records import Layout
+from xlir_bench.suites.source import FileSource
+from xlir_bench.suites.stored import Records, read_records
+
+_PASSAGE = Layout(id="docid", text="text", title="title")
+
+
+class MiraclSource(FileSource):
+    """The release of MIRACL. A passage's text is its article's title, a space, and its text.
+
+    Attributes:
+        split: which topics and judgements.
+        shards: language -> number of pieces of its corpus; where a language is not named, those that are there.
+    """
+
+    empty_documents: ClassVar[bool] = True
+
+    reader: Literal["miracl"]
+    split: str = "dev"
+    shards: dict[str, int] = Field(default_factory=dict)
+
+    def files(self, languages: Sequence[str]) -> list[str]:
+        """See `FileSource.files`."""
+        return [
+            name
+            for language in languages
+            for name in (
+                self.topics_file(language),
+                self.qrels_file(language),
+                *(f"miracl-corpus-v1.0-{language}/docs-{n}.jsonl.gz" for n in range(self.shards.get(language, 0))),
+            )
+        ]
+
+    def topics_file(self, language: str) -> str:
+        """Name of the file with a language's queries."""
+        return f"miracl-v1.0-{language}/topics/topics.miracl-v1.0-{language}-{self.split}.tsv"
+
+    def qrels_file(self, language: str) -> str:
+        """Name of the file with a language's judgements."""
+        return f"miracl-v1.0-{language}/qrels/qrels.miracl-v1.0-{language}-{self.split}.tsv"
+
+    def topics(self, folder: Path, language: str) -> dict[str, str]:
+        """Query id -> query.
+
+        Raises:
+            InputError: a line is no topic; the message names it.
+        """
+        return table(folder / self.topics_file(language))
+
+    def qrels(self, folder: Path, language: str) -> list[Qrel]:
+        """The judgements of a language.
+
+        Raises:
+            InputError: a line is no judgement; the message names it.
+        """
+        return list(trec_qrels(folder / self.qrels_file(language)))
+
+    def read(self, folder: Path, languages: Sequence[str]) -> Collection:
+        """See `FileSource.read`. Each language's passages are converted once and memory-mapped."""
+        return concatenate([self._read_language(folder, language) for language in languages])
+
+    def _read_language(self, folder: Path, language: str) -> Collection:
+        prefix = f"{language}:"
+        pieces = _pieces(folder / f"miracl-corpus-v1.0-{language}", self.shards.get(language))
+        documents = read_records(Records(pieces, _PASSAGE, language, prefix))
+        path = folder / self.qrels_file(language)
+        asked = self.topics(folder, language)
+        return judged_collection(path, iter(self.qrels(folder, language)), asked, documents, language, prefix)
+
+
+def _pieces(folder: Path, shards: int | None) -> tuple[Path, ...]:
+    """The corpus files in the order of their numbers."""
+    if shards is not None:
+        return tuple(folder / f"docs-{number}.jsonl.gz" for number in range(shards))
+    found = {
+        int(match[1]): path
+        for path in folder.glob("docs-*.jsonl*")
+        if (match := re.fullmatch(r"docs-(\d+)\.jsonl(\.gz)?", path.name))
+    }
+    if not found:
+        raise MissingResourceError(f"{folder}: no docs-<number>.jsonl.gz; MIRACL's corpus of this language is needed")
+    return tuple(found[number] for number in sorted(found))

@@ -1,0 +1,158 @@
+"""Suites that nobody declared: from a folder's layout, or from what a library says of its data."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from xlir_bench.errors import InputError
+from xlir_bench.languages import LANGUAGES
+from xlir_bench.suites.ir_dataset import IrDatasetsSource
+from xlir_bench.suites.library import UNKNOWN_LANGUAGE
+from xlir_bench.suites.mteb_task import MtebSource, parts_of
+from xlir_bench.suites.schema import Group, Suite, declare
+
+_MEASURES = ["nDCG@10", "R@100", "RR@10"]
+_PARALLEL_MEASURES = {"monolingual": ["AP", "R@1"], "cross-lingual": ["AP", "R@1"]}
+_POOL_MEASURES = {"multilingual": ["AP", "R@10", "rank_distance"]}
+_MTEB = re.compile(r"(?P<task>[^/@]+)(/(?P<subset>[^@]+))?(@(?P<split>.+))?")
+
+
+def declared_by_library(name: str) -> Suite | Group | None:
+    """The suite of `mteb:TASK`, `mteb:TASK/SUBSET`, each with `@SPLIT` or without, or of `ir_datasets:ID`.
+
+    A task whose subsets are each in one language of its own is one suite. Any other task is a group with a suite per
+    subset, since each of its subsets has its own pool.
+
+    Returns:
+        None where the name begins with neither library.
+
+    Raises:
+        MissingResourceError: the library is not installed.
+        InputError: the library has no such thing.
+    """
+    library, _, rest = name.partition(":")
+    if library == "ir_datasets":
+        return _of_ir_datasets(rest)
+    if library == "mteb":
+        match = _MTEB.fullmatch(rest)
+        if match is None:
+            raise InputError(f"{name}: expected mteb:TASK, mteb:TASK/SUBSET or mteb:TASK@SPLIT")
+        return _of_mteb(name, match["task"], match["subset"], match["split"])
+    return None
+
+
+def declared_by_folder(path: Path) -> Suite:
+    """The suite of a BEIR folder, of a folder of BEIR folders by language, or of a folder in LAReQA's layout.
+
+    A BEIR folder is in the language that its name is the code of; else the language is `und`, to be named when loading.
+
+    Raises:
+        InputError: the folder has none of these layouts.
+    """
+    place = path.resolve()
+    if (place / "corpus.jsonl").is_file():
+        code = place.name if place.name in LANGUAGES else UNKNOWN_LANGUAGE
+        source = {"reader": "beir", "split": _split(place)}
+        return _own(place, [code], source, {"monolingual": _MEASURES})
+    by_language = sorted(child.parent.name for child in place.glob("*/corpus.jsonl"))
+    if by_language:
+        source = {"reader": "beir", "folder": "{language}", "split": _split(place / by_language[0])}
+        settings = {"monolingual": _MEASURES} | ({"multilingual": _MEASURES} if len(by_language) > 1 else {})
+        return _own(place, by_language, source, settings)
+    files = sorted(child.stem for child in place.glob("*.json") if child.stem in LANGUAGES)
+    if files:
+        settings = {**_PARALLEL_MEASURES, **_POOL_MEASURES} if len(files) > 1 else {"monolingual": ["AP", "R@1"]}
+        return _own(place, files, {"reader": "lareqa"}, settings)
+    raise InputError(
+        f"{path}: no collection: expected corpus.jsonl with queries.jsonl and qrels/, folders of these named by "
+        "language code, or <language code>.json in LAReQA's layout"
+    )
+
+
+def _split(place: Path) -> str:
+    """`test` where there is one, else the only split."""
+    found = sorted(file.stem for file in (place / "qrels").glob("*.tsv"))
+    if "test" in found or not found:
+        return "test"
+    if len(found) > 1:
+        raise InputError(f"{place / 'qrels'}: no test.tsv but {', '.join(found)}; declare the split in a suite's YAML")
+    return found[0]
+
+
+def _own(place: Path, languages: list[str], source: dict[str, Any], settings: dict[str, list[str]]) -> Suite:
+    return declare(
+        {
+            "name": _as_name(place.name),
+            "version": 1,
+            "title": place.name,
+            "description": f"The collection in {place}.",
+            "licence": "not stated",
+            "citation": "none",
+            "languages": languages,
+            "source": source,
+            "settings": settings,
+            "place": place,
+        }
+    )
+
+
+def _of_ir_datasets(name: str) -> Suite:
+    source = IrDatasetsSource(reader="ir_datasets", id=name)
+    spoken = sorted(set(source.languages()))
+    setting = "monolingual" if len(spoken) == 1 else "cross-lingual"
+    return declare(
+        {
+            "name": _as_name(f"ir_datasets.{name}"),
+            "version": 1,
+            "title": f"{name}, by ir_datasets",
+            "description": f"What the library ir_datasets knows as {name}.",
+            "licence": "see https://ir-datasets.com",
+            "citation": f"https://ir-datasets.com/{name.partition('/')[0]}",
+            "languages": spoken,
+            "source": source.model_dump(),
+            "settings": {setting: _MEASURES},
+        }
+    )
+
+
+def _of_mteb(asked: str, task: str, subset: str | None, split: str | None) -> Suite | Group:
+    at_split = f"@{split}" if split else ""
+    source = MtebSource(reader="mteb", task=task, subset=subset, split=split)
+    parts = parts_of(task) if subset is None else ()
+    if parts:
+        return _group(asked, task, [f"mteb:{name}{at_split}" for name in parts])
+    pairs = source.pairs()
+    of_documents = [documents for _, documents in pairs.values()]
+    if len(pairs) > 1 and (any(q != d for q, d in pairs.values()) or len(set(of_documents)) < len(pairs)):
+        return _group(asked, task, [f"mteb:{task}/{name}{at_split}" for name in pairs])
+    spoken = sorted({code for pair in pairs.values() for code in pair})
+    crossing = any(query != document for query, document in pairs.values())
+    return declare(
+        {
+            "name": _as_name(asked.replace(":", ".")),
+            "version": 1,
+            "title": f"{task}, by mteb",
+            "description": f"mteb's task {task}" + (f", subset {subset}." if subset else "."),
+            "licence": "see mteb's description of the task",
+            "citation": "see mteb's description of the task",
+            "languages": spoken,
+            "source": source.model_dump(),
+            "settings": {"cross-lingual" if crossing else "monolingual": _MEASURES},
+        }
+    )
+
+
+def _group(asked: str, task: str, members: list[str]) -> Group:
+    return Group(
+        name=_as_name(asked.replace(":", ".")),
+        title=f"{task}, by mteb",
+        description=f"mteb's task {task}: a suite for each of its {len(members)} parts.",
+        suites=tuple(members),
+    )
+
+
+def _as_name(text: str) -> str:
+    """A suite's name from any text: lower case, and a dot for what a name cannot have."""
+    return re.sub(r"[^a-z0-9._-]+", ".", text.lower()).strip("._-") or "own"

@@ -1,0 +1,155 @@
+"""`suites fetch`: only what is needed, each file checked, from a real server on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import zipfile
+
+import pytest
+
+from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.suites import fetch, find, forget_archives, load, obtain, pins
+from xlir_bench.suites.load import fetched_folder
+
+
+def changed(name: str, **source):
+    """A shipped suite whose files are elsewhere."""
+    suite = find(name)
+    return suite.model_copy(update={"source": suite.source.model_copy(update=source)})
+
+
+@pytest.fixture
+def xquad_r(server, shared_data):
+    """XQuAD-R with its published hashes, from the server."""
+    for path in (shared_data / "xquad-r").glob("*.json"):
+        server.files[f"/xquad-r/{path.name}"] = path.read_bytes()
+    return changed("xquad-r", download=server.url + "/xquad-r/{file}")
+
+
+def zipped(folder, root: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in folder.rglob("*"):
+            if path.is_file():
+                archive.write(path, f"{root}/{path.relative_to(folder)}")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def scifact(server, shared_data):
+    """SciFact in an archive of BEIR's layout, nothing pinned."""
+    server.files["/scifact.zip"] = zipped(shared_data / "scifact", "scifact")
+    archive = find("scifact").source.archive.model_copy(update={"url": server.url + "/scifact.zip", "md5": None})
+    return changed("scifact", archive=archive, sha256={})
+
+
+def test_only_the_files_of_the_languages_asked_for_are_fetched(server, xquad_r):
+    done = fetch(xquad_r, ["de", "th"])
+    assert done.new == ("de.json", "th.json")
+    assert sorted(path for path, _, _ in server.requests) == ["/xquad-r/de.json", "/xquad-r/th.json"]
+    assert load(xquad_r, languages=["de", "th"]).languages == ("de", "th")
+    assert done.unpinned == ()
+
+
+def test_what_is_here_and_right_is_not_fetched_again_and_what_is_damaged_is(server, xquad_r):
+    fetch(xquad_r, ["de", "th"])
+    (fetched_folder("xquad-r") / "th.json").write_text("damaged")
+    server.requests.clear()
+    done = fetch(xquad_r, ["de", "th"])
+    assert (done.new, done.present) == (("th.json",), ("de.json",))
+    assert [path for path, _, _ in server.requests] == ["/xquad-r/th.json"]
+
+
+def test_a_file_that_is_not_the_published_one_is_not_kept(server, xquad_r):
+    server.files["/xquad-r/de.json"] += b" "
+    with pytest.raises(InputError, match=r"de\.json: what arrived has SHA-256"):
+        fetch(xquad_r, ["de"])
+    assert not (fetched_folder("xquad-r") / "de.json").exists()
+
+
+def test_an_archive_is_fetched_unpacked_and_forgotten(server, scifact, shared_data):
+    done = fetch(scifact)
+    assert done.new == ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv")
+    for name in done.new:
+        assert (done.folder / name).read_bytes() == (shared_data / "scifact" / name).read_bytes()
+    assert load(scifact).fingerprint == find("scifact").expect.fingerprint
+    forget_archives([scifact])
+    assert [path.name for path in (done.folder.parent.parent / "downloads").rglob("*") if path.is_file()] == []
+
+
+def test_two_suites_of_one_archive_fetch_it_once(server, tmp_path, shared_data):
+    for part in ("android", "gis"):
+        shutil.copytree(shared_data / "scifact", tmp_path / "cqadupstack" / part)
+    server.files["/c.zip"] = zipped(tmp_path / "cqadupstack", "cqadupstack")
+    for part in ("android", "gis"):
+        archive = find(f"cqadupstack-{part}").source.archive.model_copy(
+            update={"url": server.url + "/c.zip", "md5": None}
+        )
+        fetch(changed(f"cqadupstack-{part}", archive=archive))
+    assert len(server.requests) == 1
+
+
+def test_an_archive_with_another_hash_is_not_unpacked(server, scifact):
+    suite = scifact.model_copy(
+        update={
+            "source": scifact.source.model_copy(
+                update={"archive": scifact.source.archive.model_copy(update={"md5": "0" * 32})}
+            )
+        }
+    )
+    with pytest.raises(InputError, match="what arrived has MD5"):
+        fetch(suite)
+
+
+def test_a_file_of_an_archive_must_match_its_own_hash_too(server, scifact):
+    source = scifact.source.model_copy(update={"sha256": {"corpus.jsonl": "0" * 64}})
+    with pytest.raises(InputError, match=r"corpus\.jsonl: SHA-256 is f4a47c54e01f\.\.\., published is 000000000000"):
+        fetch(scifact.model_copy(update={"source": source}))
+    assert not (fetched_folder("scifact") / "corpus.jsonl").exists()
+
+
+def test_without_a_published_hash_the_first_fetch_decides(server, scifact, shared_data):
+    assert pins(scifact).first == {}
+    done = fetch(scifact)
+    corpus = (shared_data / "scifact" / "corpus.jsonl").read_bytes()
+    assert done.unpinned == ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv")
+    assert pins(scifact).first["corpus.jsonl"] == hashlib.sha256(corpus).hexdigest()
+    record = json.loads((done.folder / "fetched.json").read_text())["files"]["corpus.jsonl"]
+    assert record["url"] == server.url + "/scifact.zip"
+
+    (done.folder / "corpus.jsonl").unlink()
+    forget_archives([scifact])
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("scifact/corpus.jsonl", corpus + b'{"_id": "new", "text": "slipped in"}\n')
+    server.files["/scifact.zip"] = buffer.getvalue()
+    with pytest.raises(InputError, match=r"corpus\.jsonl: SHA-256"):
+        fetch(scifact)
+    assert not (done.folder / "corpus.jsonl").exists()
+
+
+def test_files_that_may_not_be_passed_on_are_said_to_be_so():
+    with pytest.raises(MissingResourceError, match=r"robust04: its files may not be passed on.*see https://"):
+        fetch(find("robust04"))
+
+
+def test_what_is_nowhere_is_fetched_when_it_is_wanted_and_not_twice(server, xquad_r):
+    assert obtain(xquad_r, None, ["th"]).languages == ("th",)
+    assert obtain(xquad_r, None, ["th", "de"]).languages == ("de", "th")
+    assert len(server.requests) == 2
+
+
+def test_files_of_ones_own_come_first(server, xquad_r, shared_data):
+    assert obtain(xquad_r, shared_data, ["th"]).languages == ("th",)
+    assert server.requests == []
+
+
+def test_offline_nothing_is_fetched(server, xquad_r, no_network):
+    with pytest.raises(MissingResourceError, match=r"are in none of .* published at"):
+        obtain(xquad_r, None, ["th"])
+    with pytest.raises(MissingResourceError, match="--offline forbids"):
+        fetch(xquad_r, ["th"])
+    assert server.requests == []
