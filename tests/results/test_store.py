@@ -33,19 +33,26 @@ def test_a_table_of_ranks_that_is_none_is_refused(tmp_path):
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path):
     (tmp_path / "kept.json").write_text("old")
-    with pytest.raises(MissingResourceError, match=r"cannot write .*kept\.json: No space left on device"):
+
+    def write() -> None:
         with replacing(tmp_path / "kept.json") as temporary:
             temporary.write_text("half")
             raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(MissingResourceError, match=r"cannot write .*kept\.json: No space left on device"):
+        write()
     assert (tmp_path / "kept.json").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["kept.json"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
 def test_a_full_disk_is_one_line(tmp_path):
-    with pytest.raises(MissingResourceError, match="No space left on device"):
+    def write() -> None:
         with replacing(tmp_path / "page.html"), Path("/dev/full").open("w") as full:
             full.write("x" * 100_000)
+
+    with pytest.raises(MissingResourceError, match="No space left on device"):
+        write()
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path):

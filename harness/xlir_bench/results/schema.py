@@ -42,6 +42,7 @@ class Timing(_Part):
     texts_per_s: float | None = Field(description="None where nothing had to be encoded")
     texts_encoded: int
     texts_from_cache: int
+    analyse_s: float = 0.0
 
 
 class Score(_Part):
@@ -54,6 +55,34 @@ class Score(_Part):
     value: float = Field(allow_inf_nan=False)
     queries: int = Field(description="how many queries the mean is over")
     documents: int = Field(description="the size of the pool")
+
+
+Interval = tuple[float, float]
+"""Low and high end of a 95 % interval: cluster bootstrap by question, percentiles of 10,000 resamples."""
+
+
+class Bias(_Part):
+    """How unevenly the multilingual rankings treat languages; docs/measures.md says what each figure means.
+
+    A figure that cannot be computed from the data is absent, and `notes` says why.
+    """
+
+    summary: dict[str, float] = Field(description="figure -> mean over query languages, or over cells of a map")
+    intervals: dict[str, Interval] = Field(
+        description='of the figures in `summary`, and "measure.CODE" of document languages'
+    )
+    query_languages: dict[str, dict[str, float]] = Field(description="measure -> query language -> mean over queries")
+    document_languages: dict[str, dict[str, float]] = Field(
+        description="measure -> document language -> mean over query languages"
+    )
+    maps: dict[str, dict[str, dict[str, float]]] = Field(
+        description="measure -> query language -> document language -> mean over queries"
+    )
+    groups: dict[str, dict[str, dict[str, dict[str, float]]]] = Field(
+        description='"family", "script" or "resource_class" -> "query" or "document" side -> measure -> group -> mean'
+    )
+    pool_shares: dict[str, float] = Field(description="document language -> its share of the pool")
+    notes: tuple[str, ...] = ()
 
 
 class Result(_Part):
@@ -69,6 +98,10 @@ class Result(_Part):
     summary: dict[str, dict[str, float]] = Field(
         description="setting -> measure -> mean over the setting's rows, every row with equal weight"
     )
+    intervals: dict[str, dict[str, Interval]] | None = Field(
+        default=None, description="setting -> measure -> 95 % interval of the summary's figure"
+    )
+    bias: Bias | None = Field(default=None, description="None where not every language was searched at once")
     primary: dict[str, str] = Field(description="setting -> the measure that a table shows first")
     ties: float = Field(
         description="share of relevant documents that score exactly as another document of the searched pool does"

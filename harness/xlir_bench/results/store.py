@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import ValidationError
 
 from xlir_bench.errors import InputError, MissingResourceError, first_problem
 from xlir_bench.files import replacing
 from xlir_bench.results.schema import SCHEMA_VERSION, Result
-from xlir_bench.retrieval.ranks import Names, RankTable
+from xlir_bench.retrieval.ranks import Leaders, Names, RankTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,8 +32,13 @@ def ranks_path(result: Path) -> Path:
     return result.with_suffix(".parquet")
 
 
+def leaders_path(result: Path) -> Path:
+    """Where the first documents of the multilingual rankings are kept, if the run searched every language at once."""
+    return result.with_suffix(".leaders.parquet")
+
+
 def save(result: Result, ranks: RankTable, output: Path) -> Path:
-    """Write both files, the ranks first: a result that is there has its ranks. Gives the result's path.
+    """Write the result after its ranks: a result that is there has its ranks. Gives the result's path.
 
     Raises:
         MissingResourceError: no room, or no right to write there.
@@ -40,6 +46,11 @@ def save(result: Result, ranks: RankTable, output: Path) -> Path:
     path = result_path(output, result.model.name, result.suite.name)
     with replacing(ranks_path(path)) as temporary:
         _write_ranks(ranks, temporary)
+        # Leaders of an earlier run must at no instant stand beside the ranks of this one.
+        leaders_path(path).unlink(missing_ok=True)
+    if ranks.leaders is not None:
+        with replacing(leaders_path(path)) as temporary:
+            _write_leaders(ranks.leaders, temporary)
     with replacing(path) as temporary:
         temporary.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return path
@@ -117,6 +128,8 @@ def _write_ranks(ranks: RankTable, path: Path) -> None:
     columns["gain"] = pa.array(ranks.gain)
     columns["tied"] = pa.array(ranks.tied)
     columns["rank_in_language"] = pa.array(ranks.rank_in_language, pa.int32())
+    if ranks.ahead is not None:
+        columns["ahead"] = pa.array(ranks.ahead)
     flat = pa.array(ranks.outranked.ravel())
     columns["outranked"] = pa.FixedSizeListArray.from_arrays(flat, len(ranks.languages))
     header = json.dumps({"languages": ranks.languages, "pool_sizes": ranks.pool_sizes})
@@ -125,11 +138,11 @@ def _write_ranks(ranks: RankTable, path: Path) -> None:
 
 
 def load_ranks(path: Path) -> RankTable:
-    """Read a table of ranks.
+    """Read a table of ranks, with the leaders that lie beside it, if any.
 
     Raises:
         MissingResourceError: there is no such file.
-        InputError: it is not a table of ranks.
+        InputError: it is not a table of ranks, or the leaders are not those of its queries.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -148,11 +161,35 @@ def load_ranks(path: Path) -> RankTable:
             languages=languages,
             pool_sizes=tuple(header["pool_sizes"]),
             outranked=outranked.reshape(-1, len(languages)),
+            ahead=table["ahead"].to_numpy() if "ahead" in table.column_names else None,
+            leaders=_load_leaders(leaders_path(path), table["query"].to_numpy()),
         )
     except FileNotFoundError:
         raise MissingResourceError(f"{path}: no such table of ranks") from None
     except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
         raise InputError(f"{path}: not a table of ranks: {error}") from None
+
+
+def _write_leaders(leaders: Leaders, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    place = pa.FixedSizeListArray.from_arrays(pa.array(leaders.place.ravel()), leaders.depth)
+    table = pa.table({"query": pa.array(leaders.query, pa.int32()), "place": place})
+    pq.write_table(table, path, compression="zstd")
+
+
+def _load_leaders(path: Path, query: npt.NDArray[np.int32]) -> Leaders | None:
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        return None
+    table = pq.read_table(path)
+    of = table["query"].to_numpy().astype(np.int64)
+    if not np.array_equal(of, np.unique(query)):
+        raise ValueError(f"{path.name} beside it is of other queries")
+    place = table["place"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return Leaders(of, place.reshape(len(of), -1))
 
 
 def _objects(column: pa.ChunkedArray) -> Names:

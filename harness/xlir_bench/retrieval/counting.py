@@ -10,18 +10,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from xlir_bench.collection import Collection, Integers, Judgements, Texts
 from xlir_bench.errors import InputError
 from xlir_bench.progress import SILENT, Progress
-from xlir_bench.retrieval.ranks import NOT_SEARCHED, RankTable
+from xlir_bench.retrieval.ranks import NOT_SEARCHED, Leaders, RankTable
 from xlir_bench.retrieval.scorers import Scorer, Scores
 
 DEFAULT_BUDGET = 512 * 2**20
 """Bytes that one block of scores may take."""
+
+DEPTH = 100
+"""Documents at the top of each ranking that are kept by name, for the measures of what language the top is in."""
 
 
 def count_outranked(
@@ -32,7 +36,7 @@ def count_outranked(
     budget: int = DEFAULT_BUDGET,
     progress: Progress = SILENT,
 ) -> RankTable:
-    """Ranks of all relevant documents.
+    """Ranks of all relevant documents and, where every language is searched, the first `DEPTH` of each ranking.
 
     Args:
         scorer: where scores come from.
@@ -49,6 +53,8 @@ def count_outranked(
     languages = tuple(collection.documents.rows_by_language)
     outranked = np.full((len(relevant), len(languages)), NOT_SEARCHED, dtype=np.int32)
     tied = np.zeros(len(relevant), dtype=np.bool_)
+    ahead = np.zeros(len(relevant), dtype=np.int32)
+    leaders: list[npt.NDArray[np.int32]] = []
     stage = progress.stage("ranking", len(np.unique(relevant.query)), "queries")
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for pool, queries in _searches(collection, relevant, across_languages):
@@ -57,11 +63,17 @@ def count_outranked(
             for start in range(0, len(queries), block_size):
                 block = queries[start : start + block_size]
                 search = _Block(pool, block, collection, relevant)
-                counts, ties = search.count(scores, threads)
-                outranked[np.ix_(search.judgements, pool.language_columns(languages))] = counts
-                tied[search.judgements] = ties
+                found = search.count(scores, threads, DEPTH if across_languages else 0)
+                outranked[np.ix_(search.judgements, pool.language_columns(languages))] = found.outranked
+                tied[search.judgements] = found.tied
+                ahead[search.judgements] = found.ahead
+                leaders.append(found.leaders)
                 stage.advance(len(block))
-    return RankTable.of(collection, relevant, languages, outranked, tied)
+    table = RankTable.of(collection, relevant, languages, outranked, tied)
+    if not across_languages:
+        return table
+    # One pool holds all languages, in the order of the table's: a column of scores is a place in the pool.
+    return replace(table, ahead=ahead, leaders=Leaders(np.unique(relevant.query), np.concatenate(leaders)))
 
 
 def _relevant(collection: Collection) -> Judgements:
@@ -83,6 +95,8 @@ class _Pool:
         bounds: where each language's columns begin, and the end.
         splits: see `kernel.count_block`.
         column_of: position in the collection -> column, -1 for a document that is not in the pool.
+        by_id: the columns in the order of their documents' ids, descending.
+        place: the place of each column in `by_id`.
     """
 
     documents: Integers
@@ -90,6 +104,8 @@ class _Pool:
     bounds: Integers
     splits: Integers
     column_of: Integers
+    by_id: npt.NDArray[np.int32]
+    place: npt.NDArray[np.int32]
 
     @staticmethod
     def of(documents: Texts, languages: tuple[str, ...], place: Integers) -> _Pool:
@@ -101,7 +117,10 @@ class _Pool:
         splits = np.stack([np.searchsorted(place[part], place[order]) for part in parts], axis=1) + bounds[:-1]
         column_of = np.full(len(documents), -1, dtype=np.int64)
         column_of[order] = np.arange(len(order))
-        return _Pool(order, languages, bounds, splits, column_of)
+        by_id = np.argsort(place[order]).astype(np.int32)
+        place_of = np.empty_like(by_id)
+        place_of[by_id] = np.arange(len(by_id), dtype=np.int32)
+        return _Pool(order, languages, bounds, splits, column_of, by_id, place_of)
 
     def language_columns(self, languages: tuple[str, ...]) -> Integers:
         return np.array([languages.index(language) for language in self.languages], dtype=np.int64)
@@ -124,6 +143,23 @@ def _searches(collection: Collection, relevant: Judgements, across_languages: bo
                 yield pool, queries
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What one block gives.
+
+    Attributes:
+        outranked: (judgements of the block, languages of the pool).
+        tied: whether each judged document ties; (judgements of the block,).
+        ahead: documents of the pool with a greater score than each judged document; (judgements of the block,).
+        leaders: columns of the first documents of each query's ranking, best first, then -1; (queries, depth).
+    """
+
+    outranked: npt.NDArray[np.int32]
+    tied: npt.NDArray[np.bool_]
+    ahead: npt.NDArray[np.int32]
+    leaders: npt.NDArray[np.int32]
+
+
 class _Block:
     """Some queries of a search, with their judgements: the unit of work."""
 
@@ -134,33 +170,34 @@ class _Block:
         within = within[np.isin(relevant.query[within], queries)]
         self.judgements = within[pool.column_of[relevant.document[within]] >= 0]
         self._columns = pool.column_of[relevant.document[self.judgements]]
-        self._starts = np.searchsorted(relevant.query[self.judgements], np.r_[queries, queries[-1] + 1])
+        self._starts = np.searchsorted(relevant.query[self.judgements], np.append(queries, queries[-1] + 1))
 
-    def count(
-        self, scores: Callable[[Integers], Scores], threads: ThreadPoolExecutor
-    ) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.int32]], np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-        """Counts, shape (judgements of the block, languages of the pool), and whether each judged document ties."""
-        from xlir_bench.retrieval.kernel import count_block
+    def count(self, scores: Callable[[Integers], Scores], threads: ThreadPoolExecutor, depth: int) -> _Found:
+        """Counts, ties, and the first `depth` documents of each ranking."""
+        from xlir_bench.retrieval.kernel import count_block, lead_block
 
         block = self._checked(scores(self._queries))
         self._exclude(block)
         outranked = np.empty((len(self.judgements), len(self._pool.languages)), dtype=np.int32)
         tied = np.empty(len(self.judgements), dtype=np.bool_)
+        ahead = np.empty(len(self.judgements), dtype=np.int32)
+        leaders = np.empty((len(block), depth), dtype=np.int32)
 
-        def part(rows: range) -> bool:
-            low, high = rows.start, rows.stop
+        def part(of: range) -> bool:
+            low, high = of.start, of.stop
             starts = self._starts[low : high + 1]
-            return bool(
-                count_block(
-                    block[low:high], starts, self._columns, self._pool.splits, self._pool.bounds, outranked, tied
-                )
-            )
+            pool = self._pool
+            rows = block[low:high]
+            usable = count_block(rows, starts, self._columns, pool.splits, pool.bounds, outranked, tied, ahead)
+            if usable and depth:
+                lead_block(rows, pool.by_id, pool.place, leaders[low:high])
+            return bool(usable)
 
         step = -(-len(block) // (4 * (os.cpu_count() or 1)))
         parts = [range(low, min(low + step, len(block))) for low in range(0, len(block), step)]
         if not all(threads.map(part, parts)):
             self._refuse(block)
-        return outranked, tied
+        return _Found(outranked, tied, ahead, leaders)
 
     def _checked(self, block: Scores) -> Scores:
         shape = (len(self._queries), len(self._pool.documents))

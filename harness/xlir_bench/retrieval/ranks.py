@@ -40,6 +40,25 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Leaders:
+    """The first documents of each query's ranking of the whole pool, from which follows what languages are at the top.
+
+    Attributes:
+        query: number of each query in the run, ascending; the same queries as the table of ranks has; (queries,).
+        place: where the document stands in the pool when languages are put one after the other, in the order of
+            `RankTable.languages`; best first, -1 behind the end of a ranking that is shorter; (queries, depth).
+    """
+
+    query: Integers
+    place: npt.NDArray[np.int32]
+
+    @property
+    def depth(self) -> int:
+        """How many documents of each ranking are kept."""
+        return self.place.shape[1]
+
+
+@dataclass(frozen=True)
 class RankTable:
     """For every relevant document of every query, how many documents of each language outrank it.
 
@@ -55,6 +74,11 @@ class RankTable:
         pool_sizes: documents in each of them; (languages,).
         outranked: documents of each language that come before it, -1 where that language was not searched;
             (judgements, languages).
+        ahead: documents of the whole pool with a greater score; equal for two relevant documents of a query exactly
+        where
+            they tie; (judgements,). None as for `leaders`.
+        leaders: the first documents of each ranking; None where not every language was searched, or where the table
+            was stored without them.
     """
 
     query: Integers
@@ -68,6 +92,8 @@ class RankTable:
     languages: tuple[str, ...]
     pool_sizes: tuple[int, ...]
     outranked: npt.NDArray[np.int32]
+    ahead: npt.NDArray[np.int32] | None = None
+    leaders: Leaders | None = None
 
     @staticmethod
     def of(

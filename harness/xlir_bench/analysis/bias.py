@@ -1,0 +1,270 @@
+"""Language bias of a run, from its ranks and the first documents of its rankings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from xlir_bench.analysis.questions import Column, Floats, Questions, ends
+from xlir_bench.collection import Integers
+from xlir_bench.languages import LANGUAGES, Language
+from xlir_bench.measures import equal_rank, preference, statistics
+from xlir_bench.measures.preference import RelevantRanks
+from xlir_bench.results import Bias
+from xlir_bench.retrieval import RankTable
+
+SHARE_CUTOFF = 10
+EXPOSURE_CUTOFF = 100
+
+GROUPS: dict[str, Callable[[Language], str]] = {
+    "family": lambda language: language.family,
+    "script": lambda language: language.script,
+    "resource_class": lambda language: str(language.resource_class),
+}
+
+_BY_TARGET = ("limit_to_one_target", "remove_one_target", "language_advantage")
+
+_ONE_LANGUAGE = "the pool has one language: there is none to prefer"
+_NO_LEADERS = (
+    "the tops of the rankings were not stored: no share, lift, exposure, AWRF, MRC, hubness; run the model again"
+)
+_PEER_CONSTANT = (
+    "PEER on the relevant documents is the same whatever the ranking where a language has one of them; see "
+    "PEER_nonrelevant and PEER_pooled"
+)
+_NO_VERSIONS = "no question has versions in several languages: no MRC"
+
+
+@dataclass
+class _Figures:
+    """What was measured, as values per query of each query language, per query of each cell of a map, or one value."""
+
+    per_query: dict[str, dict[str, Column]] = field(default_factory=dict)
+    maps: dict[str, dict[tuple[str, str], Column]] = field(default_factory=dict)
+    single: dict[str, dict[str, float]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def macro(self) -> dict[str, list[Column]]:
+        """Figure -> the columns whose means are averaged."""
+        figures = {name: list(columns.values()) for name, columns in self.per_query.items()}
+        for name in _BY_TARGET:
+            cells = self.maps.get(name, {})
+            figures[f"{name}.same"] = [column for (x, y), column in cells.items() if x == y]
+            figures[f"{name}.other"] = [column for (x, y), column in cells.items() if x != y]
+        for y in sorted({y for _, y in self.maps.get("language_advantage", {})}):
+            figures[f"language_advantage.{y}"] = [c for (_, d), c in self.maps["language_advantage"].items() if d == y]
+        return {name: columns for name, columns in figures.items() if columns}
+
+
+def measure_bias(ranks: RankTable, questions: Questions) -> Bias | None:
+    """Every figure of bias, with intervals; None where the run did not search all languages at once.
+
+    Args:
+        ranks: of the run.
+        questions: its cut into questions.
+    """
+    if not len(ranks) or not ranks.searched_everything:
+        return None
+    sizes = np.array(ranks.pool_sizes, dtype=np.int64)
+    shares = {code: round(float(share), 6) for code, share in zip(ranks.languages, sizes / sizes.sum(), strict=True)}
+    if len(ranks.languages) < 2:
+        return _report(_Figures(notes=[_ONE_LANGUAGE]), {}, {}, shares)
+    relevant = _relevant(ranks, questions)
+    figures = _Figures()
+    _of_ranks(figures, relevant, questions, ranks.languages)
+    _of_leaders(figures, relevant, questions, ranks)
+    macro = figures.macro()
+    summary = {name: float(np.mean([c.values.mean() for c in columns])) for name, columns in macro.items()}
+    samples = questions.resampled(macro)
+    _gaps(summary, samples, ranks.languages)
+    samples["epsilon_squared"] = _pooled(figures, relevant, questions)
+    summary.update({name: float(np.mean(list(values.values()))) for name, values in figures.single.items()})
+    for name in ("language_advantage.spread", "epsilon_squared"):
+        if name in summary:
+            # Resampling adds its own noise to what cannot be below 0: the bootstrap's estimate of that is taken off.
+            samples[name] = np.maximum(0.0, samples[name] - (samples[name].mean() - summary[name]))
+    if ranks.leaders is not None:
+        neighbours = ranks.leaders.place[:, :SHARE_CUTOFF].astype(np.int64)
+        hubness = preference.occurrence_skewness(neighbours, int(sizes.sum()))
+        if hubness is not None:
+            summary[f"hubness@{SHARE_CUTOFF}"] = hubness
+    return _report(figures, summary, samples, shares)
+
+
+def _relevant(ranks: RankTable, questions: Questions) -> RelevantRanks:
+    column = {code: number for number, code in enumerate(ranks.languages)}
+    language = np.array([column[code] for code in ranks.document_language], dtype=np.int64)
+    shape = (len(questions.number), len(column))
+    tie = ranks.ahead.astype(np.int64) if ranks.ahead is not None else None
+    return RelevantRanks.of(questions.at(ranks.query), language, ranks.rank_in_pool, ranks.gain, shape, tie)
+
+
+def _of_ranks(figures: _Figures, relevant: RelevantRanks, questions: Questions, languages: tuple[str, ...]) -> None:
+    """What needs the ranks of relevant documents only."""
+    last, first = np.zeros(relevant.shape[0]), np.full(relevant.shape[0], np.inf)
+    np.maximum.at(last, relevant.query, relevant.rank)
+    np.minimum.at(first, relevant.query, relevant.rank)
+    _add_per_query(figures, "rank_distance", last - first, questions)
+    if relevant.counts.max() > 1:
+        _add_per_query(figures, "PEER", equal_rank.peer(relevant), questions)
+    else:
+        figures.notes.append(_PEER_CONSTANT)
+    for name, measure in (
+        ("limit_to_one_target", preference.limit_to_one_target),
+        ("remove_one_target", preference.remove_one_target),
+        ("language_advantage", preference.language_advantage),
+    ):
+        _add_map(figures, name, measure(relevant), (questions, languages))
+
+
+def _of_leaders(figures: _Figures, relevant: RelevantRanks, questions: Questions, ranks: RankTable) -> None:
+    """What needs the first documents of the rankings."""
+    if ranks.leaders is None:
+        figures.notes.append(_NO_LEADERS)
+        return
+    languages, place = ranks.languages, ranks.leaders.place
+    sizes = np.array(ranks.pool_sizes, dtype=np.int64)
+    # Languages stand one after the other in the pool, so a document's place tells its language.
+    column = np.searchsorted(np.cumsum(sizes), place, side="right")
+    column[place < 0] = -1
+    depth = min(EXPOSURE_CUTOFF, ranks.leaders.depth)
+    shares = preference.language_share(column, len(languages), SHARE_CUTOFF)
+    exposures = preference.exposure(column, len(languages), depth)
+    target = sizes / sizes.sum()
+    _add_map(figures, f"language_share@{SHARE_CUTOFF}", shares, (questions, languages))
+    _add_map(figures, f"exposure@{depth}", exposures, (questions, languages))
+    fairness = preference.attention_weighted_rank_fairness(exposures, target)
+    _add_per_query(figures, f"AWRF@{depth}", fairness, questions)
+    own = np.array([languages.index(code) if code in languages else -1 for code in questions.language])
+    lift = np.where(own >= 0, shares[np.arange(len(own)), own] / target[own], np.nan)
+    _add_per_query(figures, f"same_language_lift@{SHARE_CUTOFF}", lift, questions)
+    p = equal_rank.peer_nonrelevant(column, relevant, sizes, depth)
+    _add_per_query(figures, f"PEER_nonrelevant@{depth}", p, questions)
+    correlation = _rank_correlation(place[:, :SHARE_CUTOFF], questions)
+    if np.isnan(correlation).all():
+        figures.notes.append(_NO_VERSIONS)
+    _add_per_query(figures, f"MRC@{SHARE_CUTOFF}", correlation, questions)
+
+
+def _rank_correlation(place: npt.NDArray[np.int32], questions: Questions) -> Floats:
+    values = np.full(len(place), np.nan)
+    order = np.argsort(questions.cluster, kind="stable")
+    for versions in np.split(order, np.flatnonzero(np.diff(questions.cluster[order])) + 1):
+        values[versions] = preference.rank_correlation([row[row >= 0].astype(np.int64) for row in place[versions]])
+    return values
+
+
+def _add_per_query(figures: _Figures, name: str, values: Floats, questions: Questions) -> None:
+    columns = {code: Column.of(rows, values[rows]) for code, rows in questions.of_language()}
+    columns = {code: column for code, column in columns.items() if len(column.rows)}
+    if columns:
+        figures.per_query[name] = columns
+
+
+def _add_map(figures: _Figures, name: str, values: Floats, axes: tuple[Questions, tuple[str, ...]]) -> None:
+    questions, languages = axes
+    cells = {
+        (x, y): Column.of(rows, values[rows, number])
+        for x, rows in questions.of_language()
+        for number, y in enumerate(languages)
+    }
+    figures.maps[name] = {pair: column for pair, column in cells.items() if len(column.rows)}
+
+
+def _gaps(summary: dict[str, float], samples: dict[str, Floats], languages: tuple[str, ...]) -> None:
+    """Same language minus other languages, where both are there; and how far document languages lie apart."""
+    for name in _BY_TARGET:
+        same, other = f"{name}.same", f"{name}.other"
+        if same in summary and other in summary:
+            summary[f"{name}.gap"] = summary[same] - summary[other]
+            samples[f"{name}.gap"] = samples[same] - samples[other]
+    parts = [name for code in languages if (name := f"language_advantage.{code}") in summary]
+    if parts:
+        summary["language_advantage.spread"] = float(np.std([summary[name] for name in parts]))
+        samples["language_advantage.spread"] = np.std([samples[name] for name in parts], axis=0)
+
+
+def _pooled(figures: _Figures, relevant: RelevantRanks, questions: Questions) -> Floats:
+    """PEER pooled over the queries of each language, and its effect size; gives the latter's mean in each resample."""
+    p_values, effects, parts = {}, {}, []
+    for code, rows in questions.of_language():
+        inside = np.isin(relevant.query, rows)
+        part = relevant.part(inside)
+        p_values[code], effects[code], pooled_rank = equal_rank.pooled(part)
+        parts.append(_totals(part, pooled_rank, questions.cluster, len(questions.names)))
+    figures.single["PEER_pooled"] = p_values
+    figures.single["epsilon_squared"] = effects
+    width, groups = parts[0].shape[1], relevant.shape[1]
+    drawn = statistics.bootstrap_totals(np.concatenate(parts, axis=1))
+    resampled = [
+        equal_rank.epsilon_squared(one[:, :groups], one[:, groups : 2 * groups], one[:, -1])
+        for one in (drawn[:, begin : begin + width] for begin in range(0, drawn.shape[1], width))
+    ]
+    return np.mean(resampled, axis=0)
+
+
+def _totals(part: RelevantRanks, pooled_rank: Floats, cluster: Integers, clusters: int) -> Floats:
+    """Sum and number of the pooled ranks in each question and language, and the sum of their squares.
+
+    The ranks are those among all questions; a resample does not rank anew.
+    """
+    groups = part.shape[1]
+    cell = cluster[part.query] * groups + part.language
+    size = clusters * groups
+    sums = np.bincount(cell, weights=pooled_rank, minlength=size).reshape(clusters, groups)
+    counts = np.bincount(cell, minlength=size).reshape(clusters, groups)
+    squares = statistics.per_cluster(cluster[part.query], pooled_rank**2, clusters)
+    return np.column_stack([sums, counts, squares])
+
+
+def _report(figures: _Figures, summary: dict[str, float], samples: dict[str, Floats], shares: dict[str, float]) -> Bias:
+    query_languages = {
+        name: {code: round(float(column.values.mean()), 6) for code, column in columns.items()}
+        for name, columns in figures.per_query.items()
+    }
+    for name, values in figures.single.items():
+        query_languages[name] = {code: round(value, 6) for code, value in values.items()}
+    maps: dict[str, dict[str, dict[str, float]]] = {}
+    for name, cells in figures.maps.items():
+        for (x, y), column in cells.items():
+            maps.setdefault(name, {}).setdefault(x, {})[y] = round(float(column.values.mean()), 6)
+    document_languages = {name: _over_query_languages(by_query) for name, by_query in maps.items()}
+    sides = {"query": query_languages, "document": document_languages}
+    groups = {
+        axis: {
+            side: {name: _grouped(values, group_of) for name, values in measures.items()}
+            for side, measures in sides.items()
+        }
+        for axis, group_of in GROUPS.items()
+    }
+    per_language = {f"language_advantage.{code}" for code in shares}
+    return Bias(
+        summary={name: round(value, 6) for name, value in summary.items() if name not in per_language},
+        intervals=ends(samples),
+        query_languages=query_languages,
+        document_languages=document_languages,
+        maps=maps,
+        groups=groups,
+        pool_shares=shares,
+        notes=tuple(figures.notes),
+    )
+
+
+def _over_query_languages(by_query: dict[str, dict[str, float]]) -> dict[str, float]:
+    values: dict[str, list[float]] = {}
+    for row in by_query.values():
+        for y, value in row.items():
+            values.setdefault(y, []).append(value)
+    return {y: round(float(np.mean(found)), 6) for y, found in sorted(values.items())}
+
+
+def _grouped(values: dict[str, float], group_of: Callable[[Language], str]) -> dict[str, float]:
+    """Means over the languages of each group; a code that the table of languages does not know has none."""
+    found: dict[str, list[float]] = {}
+    for code, value in values.items():
+        if code in LANGUAGES:
+            found.setdefault(group_of(LANGUAGES[code]), []).append(value)
+    return {group: round(float(np.mean(parts)), 6) for group, parts in sorted(found.items())}

@@ -1,0 +1,103 @@
+"""What a comparison of encoders finds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What B gains on A in one setting, or in one row or language of it.
+
+    Attributes:
+        a, b: names of the encoders.
+        setting, measure: what was measured.
+        query_language, document_language: a code, or "*" for the mean over all rows that the other one names.
+        mean_a, mean_b: macro-averages over the rows.
+        difference: mean_b - mean_a.
+        interval: low and high end of its 95 % interval; cluster bootstrap by question, paired.
+        p: two-sided, paired randomisation by question.
+        adjusted_p: after Holm, over the differences of the same table.
+        effect_size: mean difference per question over its standard deviation; None where there is no scale.
+        better: whether B is the better one; None where the difference is 0. For some measures less is better.
+    """
+
+    a: str
+    b: str
+    setting: str
+    measure: str
+    query_language: str
+    document_language: str
+    mean_a: float
+    mean_b: float
+    difference: float
+    interval: tuple[float, float]
+    p: float
+    adjusted_p: float
+    effect_size: float | None
+    better: bool | None
+
+
+@dataclass(frozen=True)
+class QueryDifference:
+    """What B gains on A for one version of a question, in the mean over the rows of the setting that it is in.
+
+    `gain` is above 0 where B is better, also for a measure of which less is better.
+    """
+
+    a: str
+    b: str
+    setting: str
+    measure: str
+    query_id: str
+    query_language: str
+    value_a: float
+    value_b: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One encoder in one setting.
+
+    Attributes:
+        rank: 1 + encoders that are better and told apart from it.
+        groups: letters; two encoders with a letter in common are not told apart.
+    """
+
+    encoder: str
+    setting: str
+    measure: str
+    mean: float
+    interval: tuple[float, float]
+    rank: int
+    groups: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything `compare` finds.
+
+    Attributes:
+        suite, version, languages, questions: what was compared on; `questions` is the number of clusters.
+        standings: per setting, the best first.
+        settings: differences per setting and measure, every pair of encoders; one Holm family.
+        by_language: differences per query language and per document language of each setting's primary measure; one
+            Holm family per setting, pair and side.
+        gains, losses: the queries where B gains or loses most, per pair and setting.
+    """
+
+    suite: str
+    version: int
+    languages: tuple[str, ...]
+    questions: int
+    standings: tuple[Standing, ...]
+    settings: tuple[Difference, ...]
+    by_language: tuple[Difference, ...]
+    gains: tuple[QueryDifference, ...]
+    losses: tuple[QueryDifference, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)

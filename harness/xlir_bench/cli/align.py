@@ -1,0 +1,121 @@
+"""`xlir-bench align`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from xlir_bench.cli import options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from xlir_bench.alignment import Report
+
+
+@click.command("align")
+@click.argument("model_id")
+@click.argument("other_id", required=False)
+@click.option("--suite", help="A parallel suite's name or YAML file.  [default: xlir-mini]")
+@click.option(
+    "--texts",
+    type=click.Choice(["queries", "documents"]),
+    default="documents",
+    show_default=True,
+    help="Which texts of the suite: its questions, or the documents that answer them.",
+)
+@click.option("--layers", is_flag=True, help="Also after each layer of a transformers encoder.")
+@options.languages
+@options.data
+@click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]")
+@click.option("--no-cache", is_flag=True, help="Neither read nor keep vectors of earlier runs.")
+@options.as_json
+def command(
+    model_id: str,
+    other_id: str | None,
+    suite: str | None,
+    texts: str,
+    layers: bool,
+    languages: tuple[str, ...] | None,
+    data: Path | None,
+    device: str | None,
+    no_cache: bool,
+    as_json: bool,
+) -> None:
+    """Say how alike an encoder makes translations, language by language.
+
+    Debiased linear CKA of every pair of languages beside its shuffled baseline, alignment and uniformity, isotropy and
+    hubness. With OTHER_ID, also CKA between the two encoders, language by language. Ids are those of `run`.
+    """
+    from xlir_bench.alignment import aligned_texts, report
+    from xlir_bench.encoders import VectorCache, resolve
+    from xlir_bench.progress import bar
+    from xlir_bench.suites import DEFAULT_SUITE, find, load
+
+    chosen = find(suite or DEFAULT_SUITE)
+    aligned = aligned_texts(load(chosen, data, languages), "query" if texts == "queries" else "document")
+    models = [resolve(name, device) for name in (model_id, other_id) if name is not None]
+    cache = None if no_cache else VectorCache()
+    with bar() as progress:
+        found = report(models, aligned, chosen.name, layers=layers, cache=cache, progress=progress)
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), ensure_ascii=False, allow_nan=False))
+    else:
+        _print(found)
+
+
+def _print(found: Report) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console.print(
+        f"{found.model} on {found.suite}: {found.texts:,} aligned "
+        f"{'questions' if found.role == 'query' else 'documents'}; mean CKA over {len(found.pairs)} language pairs "
+        f"{_figure(found.cka)}, shuffled {_figure(found.baseline)}"
+    )
+    _print_pairs(console, found)
+    _print_table(
+        console,
+        "Spaces: the vectors of one language, and of all",
+        ("language", "uniformity", "mean cosine", "isotropy", "hubness"),
+        [(s.language, s.uniformity, s.mean_cosine, s.isotropy, s.hubness) for s in found.spaces],
+    )
+    if found.layers:
+        rows = [(str(layer.layer), layer.cka, layer.baseline) for layer in found.layers]
+        _print_table(console, "Layers: mean CKA over language pairs", ("layer", "CKA", "shuffled"), rows)
+    if found.between:
+        title = f"CKA between {found.model} and {found.other}"
+        rows = [(b.language, b.cka, b.baseline) for b in found.between]
+        _print_table(console, title, ("language", "CKA", "shuffled"), rows)
+
+
+def _print_pairs(console: Console, found: Report) -> None:
+    """CKA above the diagonal, alignment (mean squared distance) below it."""
+    codes = list(dict.fromkeys(code for pair in found.pairs for code in (pair.a, pair.b)))
+    cells = {(pair.a, pair.b): pair.cka for pair in found.pairs}
+    cells |= {(pair.b, pair.a): pair.alignment for pair in found.pairs}
+    rows = [(x, *("" if x == y else cells.get((x, y)) for y in codes)) for x in codes]
+    title = "Above the diagonal CKA, higher is more alike; below it alignment, lower is closer"
+    _print_table(console, title, ("", *codes), rows)
+
+
+def _print_table(
+    console: Console, title: str, headings: tuple[str, ...], rows: Sequence[tuple[str | float | None, ...]]
+) -> None:
+    from rich.table import Table
+
+    table = Table(*headings, title=title, title_justify="left", box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, str) else _figure(cell) for cell in row))
+    console.print()
+    console.print(table)
+
+
+def _figure(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"

@@ -1,0 +1,144 @@
+"""`xlir-bench compare`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from xlir_bench.cli import options
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from xlir_bench.analysis import Comparison, Run
+
+
+@click.command("compare")
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--suite", help="Only results of this suite, where a folder holds several.")
+@options.as_json
+@click.option("--latex", "as_latex", is_flag=True, help="Tables for a paper on stdout (booktabs).")
+def command(results: tuple[Path, ...], suite: str | None, as_json: bool, as_latex: bool) -> None:
+    """Compare encoders by the ranks that their runs left; nothing is encoded.
+
+    RESULTS are two or more result files, or folders that hold them at any depth. Each pair is compared, the earlier as
+    A and the later as B: difference B - A, its 95 % interval, and p, adjusted over the table. The unit is the question
+    with all its language versions.
+    """
+    from xlir_bench.analysis import compare, load_run
+    from xlir_bench.analysis.latex import latex
+    from xlir_bench.errors import InputError
+    from xlir_bench.results import find_results, load_result
+
+    if as_json and as_latex:
+        raise InputError("give --json or --latex, not both")
+    paths = find_results(results)
+    suites = {path: load_result(path).suite.name for path in paths}
+    if suite is None and len(set(suites.values())) > 1:
+        raise InputError(f"the results are of several suites ({', '.join(sorted(set(suites.values())))}): give --suite")
+    chosen = [path for path in paths if suite in (None, suites[path])]
+    if not chosen:
+        raise InputError(
+            f"no result of suite {suite!r}; there are results of {', '.join(sorted(set(suites.values())))}"
+        )
+    runs: list[Run] = [load_run(path) for path in chosen]
+    comparison = compare(runs)
+    if as_json:
+        click.echo(json.dumps(comparison.as_dict(), ensure_ascii=False, allow_nan=False))
+    elif as_latex:
+        click.echo(latex(comparison), nl=False)
+    else:
+        _print(comparison)
+
+
+def _print(comparison: Comparison) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console.print(
+        f"{comparison.suite}, version {comparison.version}: {comparison.questions:,} questions, "
+        f"{' '.join(comparison.languages)}"
+    )
+    for table in (_standings(comparison), _differences(comparison), _languages(comparison), _queries(comparison)):
+        console.print()
+        console.print(table)
+
+
+def _standings(comparison: Comparison) -> Table:
+    from xlir_bench.analysis.latex import figure
+
+    headings = ("setting", "measure", "rank", "encoder", "mean", "95 % interval", "group")
+    table = _table("Standings: encoders with a letter in common are not told apart", headings, (2, 4))
+    for s in comparison.standings:
+        low, high = (figure(end) for end in s.interval)
+        table.add_row(s.setting, s.measure, str(s.rank), s.encoder, figure(s.mean), f"{low} to {high}", s.groups)
+    return table
+
+
+def _differences(comparison: Comparison) -> Table:
+    from xlir_bench.analysis.latex import figure, probability
+
+    headings = (
+        "setting",
+        "measure",
+        "A",
+        "B",
+        "A's",
+        "B's",
+        "B - A",
+        "95 % interval",
+        "adjusted p",
+        "effect",
+        "better",
+    )
+    table = _table("Differences", headings, (4, 5, 6, 8, 9))
+    for d in comparison.settings:
+        low, high = (figure(end, signed=True) for end in d.interval)
+        effect = "" if d.effect_size is None else f"{d.effect_size:+.2f}"
+        better = "" if d.better is None else "B" if d.better else "A"
+        values = (figure(d.mean_a), figure(d.mean_b), figure(d.difference, signed=True))
+        table.add_row(d.setting, d.measure, d.a, d.b, *values, f"{low} to {high}", probability(d), effect, better)
+    return table
+
+
+def _languages(comparison: Comparison) -> Table:
+    """The ends of every list of languages."""
+    from itertools import groupby
+
+    from xlir_bench.analysis.latex import figure, probability
+
+    headings = ("setting", "measure", "A", "B", "language of", "code", "B - A", "95 % interval", "adjusted p")
+    table = _table("Languages that gain and lose most, first to last", headings, (6, 8))
+    for (*_, is_query), group in groupby(
+        comparison.by_language, key=lambda d: (d.a, d.b, d.setting, d.measure, d.document_language == "*")
+    ):
+        found = list(group)
+        for d in found if len(found) <= 6 else [*found[:3], *found[-3:]]:
+            low, high = (figure(end, signed=True) for end in d.interval)
+            side, code = ("queries", d.query_language) if is_query else ("documents", d.document_language)
+            value = figure(d.difference, signed=True)
+            table.add_row(d.setting, d.measure, d.a, d.b, side, code, value, f"{low} to {high}", probability(d))
+    return table
+
+
+def _queries(comparison: Comparison) -> Table:
+    from xlir_bench.analysis.latex import figure
+
+    headings = ("setting", "measure", "A", "B", "query", "A's", "B's", "gain of B")
+    table = _table("Queries that gain and lose most", headings, (5, 6, 7))
+    for q in (*comparison.gains, *comparison.losses):
+        values = (figure(q.value_a), figure(q.value_b), figure(q.gain, signed=True))
+        table.add_row(q.setting, q.measure, q.a, q.b, q.query_id, *values)
+    return table
+
+
+def _table(title: str, headings: tuple[str, ...], numeric: tuple[int, ...]) -> Table:
+    from rich.table import Table
+
+    table = Table(*headings, title=title, title_justify="left", box=None)
+    for number in numeric:
+        table.columns[number].justify = "right"
+    return table
