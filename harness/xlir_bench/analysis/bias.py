@@ -22,7 +22,7 @@ EXPOSURE_CUTOFF = 100
 GROUPS: dict[str, Callable[[Language], str]] = {
     "family": lambda language: language.family,
     "script": lambda language: language.script,
-    "resource_class": lambda language: str(language.resource_class),
+    "resource_class": lambda language: "unknown" if language.resource_class is None else str(language.resource_class),
 }
 
 _BY_TARGET = ("limit_to_one_target", "remove_one_target", "language_advantage")
