@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import xlir_bench
-from xlir_bench.encoders import bundled, resolve
+from xlir_bench.encoders import Options, bundled, resolve
 from xlir_bench.encoders import resolve as resolve_function
 from xlir_bench.errors import InputError, MissingResourceError
 
@@ -170,9 +170,48 @@ def test_a_hub_id_is_its_snapshot_s_folder_and_commit(hub, minilm, tmp_path):
     shutil.copytree(minilm, tmp_path / commit)
     asked = hub(tmp_path / commit).asked
     info = resolve("some-org/some.model", "cpu").info
-    assert (info.id, info.name, info.revision) == ("some-org/some.model", "some-org__some.model", commit)
+    assert (info.id, info.name, info.revision) == (
+        "some-org/some.model",
+        f"some-org__some.model-{info.fingerprint[:8]}",
+        commit,
+    )
     assert info.fingerprint == resolve(str(minilm), "cpu").info.fingerprint
     assert "*.bin" not in asked[0][1]["allow_patterns"]
+
+
+def test_two_commits_of_one_hub_id_never_share_a_name(hub, minilm, tmp_path):
+    names = set()
+    for commit, length in (("a" * 40, 256), ("b" * 40, 128)):
+        folder = tmp_path / commit
+        shutil.copytree(minilm, folder)
+        (folder / "sentence_bert_config.json").write_text(f'{{"max_seq_length": {length}, "do_lower_case": false}}')
+        hub(folder)
+        names.add(resolve("some-org/some.model", "cpu").info.name)
+    assert len(names) == 2
+
+
+def test_options_that_change_vectors_change_fingerprint_and_name_and_are_recorded(submissions, minilm):
+    declare(submissions / "tiny", minilm)
+    plain = resolve("tiny", "cpu").info
+    half = resolve("tiny", "cpu", Options(precision="bfloat16")).info
+    stored = resolve("tiny", "cpu", Options(stored_as="float16")).info
+    batched = resolve("tiny", "cpu", Options(batch_tokens=64, trust_remote_code=True)).info
+    assert len({plain.fingerprint, half.fingerprint, stored.fingerprint}) == 3
+    assert len({plain.name, half.name, stored.name}) == 3
+    assert half.details["precision"] == "bfloat16"
+    assert stored.details["stored_as"] == "float16"
+    assert (batched.fingerprint, batched.name) == (plain.fingerprint, plain.name)
+    assert resolve("tiny", "cpu", Options(precision="auto")).info.details["precision"] == "float32"
+
+
+def test_pickles_and_code_are_fetched_from_the_hub_only_when_they_are_trusted(hub, minilm, tmp_path):
+    shutil.copytree(minilm, tmp_path / ("a" * 40))
+    asked = hub(tmp_path / ("a" * 40)).asked
+    resolve("o/m", "cpu")
+    resolve("o/m", "cpu", Options(trust_remote_code=True))
+    plain, trusted = (set(options["allow_patterns"]) for _, options in asked)
+    assert not {"*.bin", "*.py"} & plain
+    assert {"*.bin", "*.py"} <= trusted
 
 
 def test_a_manifest_pins_the_commit(hub, minilm, tmp_path):

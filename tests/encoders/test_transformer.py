@@ -8,37 +8,14 @@ import torch
 import transformers
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from small_models import save_tokenizer
 
 from xlir_bench.encoders import resolve, transformer
-from xlir_bench.encoders.checkpoint import Settings, batches
+from xlir_bench.encoders.batching import batches
+from xlir_bench.encoders.checkpoint import Settings
 from xlir_bench.errors import InputError
 
-WORDS = [f"w{row}" for row in range(40)] + ["query:", "passage:"]
 TEXTS = ["w1", "w2 w3 w4 w5 w6", "", "w7 " * 30, "w8 w9", *(f"w{row} " * (row % 11 + 1) for row in range(40))]
-
-
-def save_tokenizer(folder, special, limit):
-    """Word-level, with a token before and after each text, as BERT and XLM-R have them."""
-    begin, pad, end, unknown = special
-    ids = {word: row for row, word in enumerate([*special, *WORDS])}
-    tokenizer = Tokenizer(models.WordLevel(ids, unk_token=unknown))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{begin} $A {end}", special_tokens=[(begin, ids[begin]), (end, ids[end])]
-    )
-    fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        unk_token=unknown,
-        pad_token=pad,
-        cls_token=begin,
-        sep_token=end,
-        model_max_length=limit,
-    )
-    fast.save_pretrained(folder)
-    return len(ids)
-
-
 SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 
 

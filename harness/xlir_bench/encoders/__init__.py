@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from xlir_bench.encoders.cache import VectorCache
+from xlir_bench.encoders.checkpoint import Options
 from xlir_bench.encoders.encode import Encoded, encode_texts
 from xlir_bench.encoders.protocol import (
     Encoder,
     Lexical,
     LexicalIndex,
+    Lookup,
     Model,
     ModelInfo,
     Role,
     Similarity,
+    Spoken,
     Vectors,
 )
 from xlir_bench.encoders.resolve import bundled, resolve
@@ -21,10 +24,13 @@ __all__ = [
     "Encoder",
     "Lexical",
     "LexicalIndex",
+    "Lookup",
     "Model",
     "ModelInfo",
+    "Options",
     "Role",
     "Similarity",
+    "Spoken",
     "VectorCache",
     "Vectors",
     "bundled",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
-from xlir_bench.encoders import sentence_transformer, transformer
+from xlir_bench.encoders import bm25, m2m100, mteb_registry, precomputed, sentence_transformer, server, transformer, xlm
 from xlir_bench.encoders.checkpoint import Loaded, Settings
 
 Load = Callable[[Path, Settings, str], Loaded]
@@ -14,4 +15,18 @@ Load = Callable[[Path, Settings, str], Loaded]
 ADAPTERS: Mapping[str, Load] = {
     sentence_transformer.NAME: sentence_transformer.load,
     transformer.NAME: transformer.load,
+    m2m100.NAME: m2m100.load,
+    xlm.NAME: xlm.load,
 }
+"""Those that load weights from a folder."""
+
+SourceKind = Literal["weights", "mteb", "server", "embeddings", "none"]
+
+SOURCES: Mapping[str, SourceKind] = {
+    **dict.fromkeys(ADAPTERS, "weights"),
+    mteb_registry.NAME: "mteb",
+    server.NAME: "server",
+    precomputed.NAME: "embeddings",
+    bm25.NAME: "none",
+}
+"""What the `source` of each adapter is."""

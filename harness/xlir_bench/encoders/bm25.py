@@ -23,6 +23,7 @@ from xlir_bench.encoders.checkpoint import Foreign, package
 from xlir_bench.encoders.protocol import Model, ModelInfo
 from xlir_bench.languages import LANGUAGES
 
+NAME = "bm25"
 K1 = 1.5
 B = 0.75
 METHOD = "lucene"

@@ -1,17 +1,19 @@
 """Vectors on disk, stored by what they were made of and from: a text is encoded once, however often it is measured.
 
-    <folder>/vectors/<model fingerprint>/<role>/<unique name>.vectors
+    <folder>/vectors/<model fingerprint>/<role>[-float16]/<unique name>.vectors
 
 Each file is a segment that never changes once it has its name: a header (8 bytes of magic, rows, dimensions), a key and
-a checksum per row, and the vectors, float32, little-endian, which are memory-mapped. A segment is written under another
-name, synced and renamed, and its name is unique; so any number of processes may read and write at once without a lock,
-and one that is killed leaves a file that nobody reads.
+a checksum per row, and the vectors, float32 or float16, little-endian, which are memory-mapped. A folder holds one of
+the two kinds, so that a run never mixes them. A segment is written under another name, synced and renamed, and its name
+is unique; so any number of processes may read and write at once without a lock, and one that is killed leaves a file
+that nobody reads.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import re
@@ -19,37 +21,36 @@ import struct
 import time
 import uuid
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from xlir_bench.encoders.protocol import Role, Vectors
+from xlir_bench.errors import InputError
+from xlir_bench.files import cache_folder
 
 log = logging.getLogger(__name__)
 
-FOLDER_VARIABLE = "XLIR_BENCH_CACHE"
 _SEGMENT = ".vectors"
 _UNFINISHED = ".unfinished"
 _ABANDONED_AFTER_S = 24 * 3600.0
-_MAGIC = b"xlirvec1"
+_MAGIC = {"float32": b"xlirvec1", "float16": b"xlirvech"}
+_TYPE: Mapping[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
+CARD = "model.json"
 _HEADER = struct.Struct("<8sQI")
 _ROW = np.dtype([("key", "S16"), ("check", "<u4")])
 
 Keys = npt.NDArray[np.bytes_]
+StoredAs = Literal["float32", "float16"]
 
 
 def default_folder() -> Path:
-    """`$XLIR_BENCH_CACHE`, else the user's cache folder of this platform."""
-    chosen = os.environ.get(FOLDER_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("xlir-bench")
+    """See `files.cache_folder`."""
+    return cache_folder()
 
 
 def keys_of(texts: Sequence[str], languages: Sequence[str]) -> Keys:
@@ -71,29 +72,39 @@ class VectorCache:
 
     Args:
         folder: where to keep vectors; `default_folder()` if none is given. It is made when something is stored.
+        stored_as: the type of the numbers. With float16 a run uses rounded vectors throughout, those that it has just
+            computed too, so that its scores do not depend on what was stored before.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, stored_as: StoredAs = "float32") -> None:
         self.folder = Path(folder) if folder is not None else default_folder()
+        self.stored_as = stored_as
         self._writable = True
 
-    def shelf(self, fingerprint: str, role: Role) -> Shelf:
+    def shelf(self, fingerprint: str, role: Role, card: Mapping[str, str | None] | None = None) -> Shelf:
         """The vectors that one model gave to texts of one role, as they are on disk now.
 
         Args:
             fingerprint: `ModelInfo.fingerprint`; never a name.
             role: queries and documents are kept apart, for a model may prompt them differently.
+            card: what the model is called, for people who look into the cache; written beside the vectors.
         """
         plain = re.fullmatch(r"[0-9a-f]{16,128}", fingerprint)
         name = fingerprint if plain else hashlib.sha256(fingerprint.encode()).hexdigest()
-        return Shelf(self, self.folder / "vectors" / name / role)
+        model = self.folder / "vectors" / name
+        with contextlib.suppress(OSError):
+            # The card's time is when the model was last used, which is what pruning by age goes by.
+            os.utime(model / CARD)
+        return Shelf(self, model / (role if self.stored_as == "float32" else f"{role}-{self.stored_as}"), card)
 
-    def store(self, folder: Path, keys: Keys, vectors: Vectors) -> None:
+    def store(self, folder: Path, keys: Keys, vectors: Vectors, card: Mapping[str, str | None] | None = None) -> None:
         """Write one segment into `folder`, or warn once that nothing can be stored."""
         if not self._writable or not len(keys):
             return
         try:
-            _write(folder, keys, vectors)
+            if card is not None and not (folder.parent / CARD).exists():
+                _write_card(folder.parent / CARD, card)
+            _write(folder, keys, vectors, self.stored_as)
         except OSError as error:
             self._writable = False
             log.warning("vectors are not stored in %s: %s; the run goes on without storing", self.folder, error)
@@ -102,9 +113,10 @@ class VectorCache:
 class Shelf:
     """The stored vectors of one model and role: a snapshot taken when it was opened, and a place to add to."""
 
-    def __init__(self, cache: VectorCache, folder: Path) -> None:
+    def __init__(self, cache: VectorCache, folder: Path, card: Mapping[str, str | None] | None = None) -> None:
         self._cache = cache
         self._folder = folder
+        self._card = card
         self._segments = list(_segments(folder))
         sizes = [len(segment.rows) for segment in self._segments]
         keys = np.concatenate([np.empty(0, "S16"), *(segment.rows["key"] for segment in self._segments)])
@@ -145,19 +157,33 @@ class Shelf:
             keys: shape (texts,).
             vectors: shape (texts, dimensions).
         """
-        self._cache.store(self._folder, keys, vectors)
+        self._cache.store(self._folder, keys, vectors, self._card)
+
+    def rounded(self, vectors: Vectors) -> Vectors:
+        """The vectors as they will be read again, shape (texts, dimensions), float32.
+
+        Raises:
+            InputError: a number is too large for float16.
+        """
+        if self._cache.stored_as == "float32":
+            return vectors
+        with np.errstate(over="ignore"):
+            kept: Vectors = vectors.astype(np.float16).astype(np.float32)
+        if not np.isfinite(kept).all():
+            raise InputError("a vector has a number beyond 65,504, which float16 cannot hold: store float32")
+        return kept
 
 
 @dataclass(frozen=True)
 class _Segment:
     rows: npt.NDArray[np.void]
-    vectors: Vectors
+    vectors: npt.NDArray[np.floating]
 
     def read(self, at: npt.NDArray[np.int64]) -> tuple[Vectors, npt.NDArray[np.bool_]]:
         """Rows `at`, and whether each has the right checksum: disks lose bits, and a wrong vector would go unseen."""
-        vectors = np.ascontiguousarray(self.vectors[at])
-        checks = np.fromiter((zlib.crc32(row) for row in vectors), np.uint32, len(vectors))
-        return vectors, checks == self.rows["check"][at]
+        stored = np.ascontiguousarray(self.vectors[at])
+        checks = np.fromiter((zlib.crc32(row) for row in stored), np.uint32, len(stored))
+        return stored.astype(np.float32, copy=False), checks == self.rows["check"][at]
 
 
 def _segments(folder: Path) -> Iterator[_Segment]:
@@ -200,27 +226,37 @@ def _opened(path: Path) -> _Segment | None:
 def _parsed(path: Path, file: BinaryIO) -> _Segment:
     magic, count, width = _HEADER.unpack(file.read(_HEADER.size))
     start = _HEADER.size + count * _ROW.itemsize
-    if magic != _MAGIC or not count or not width:
+    kind = next((kind for kind, begin in _MAGIC.items() if begin == magic), None)
+    if kind is None or not count or not width:
         raise ValueError("not the beginning of a segment")
-    if os.fstat(file.fileno()).st_size != start + 4 * count * width:
+    dtype = _TYPE[kind]
+    if os.fstat(file.fileno()).st_size != start + dtype.itemsize * count * width:
         raise ValueError("cut short")
     rows = np.frombuffer(file.read(count * _ROW.itemsize), dtype=_ROW)
-    return _Segment(rows, np.memmap(path, dtype="<f4", mode="r", offset=start, shape=(count, width)))
+    return _Segment(rows, np.memmap(path, dtype=dtype, mode="r", offset=start, shape=(count, width)))
 
 
-def _write(folder: Path, keys: Keys, vectors: Vectors) -> None:
+def _write_card(path: Path, card: Mapping[str, str | None]) -> None:
+    """Several processes may write the same card at once; whichever is last is as good as the first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{uuid.uuid4().hex}{_UNFINISHED}")
+    unfinished.write_text(json.dumps(dict(card)) + "\n", "utf-8")
+    unfinished.replace(path)
+
+
+def _write(folder: Path, keys: Keys, vectors: Vectors, stored_as: StoredAs) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     name = uuid.uuid4().hex
     unfinished, finished = folder / f"{name}{_UNFINISHED}", folder / f"{name}{_SEGMENT}"
-    vectors = np.ascontiguousarray(vectors, dtype="<f4")
+    stored = np.ascontiguousarray(vectors, dtype=_TYPE[stored_as])
     rows = np.empty(len(keys), dtype=_ROW)
     rows["key"] = keys
-    rows["check"] = np.fromiter((zlib.crc32(row) for row in vectors), np.uint32, len(vectors))
+    rows["check"] = np.fromiter((zlib.crc32(row) for row in stored), np.uint32, len(stored))
     try:
         with unfinished.open("xb") as file:
-            file.write(_HEADER.pack(_MAGIC, *vectors.shape))
+            file.write(_HEADER.pack(_MAGIC[stored_as], *stored.shape))
             file.write(rows.tobytes())
-            file.write(vectors.data)
+            file.write(stored.data)
             file.flush()
             os.fsync(file.fileno())
         unfinished.rename(finished)

@@ -6,20 +6,18 @@ import hashlib
 import importlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
-from xlir_bench.encoders.protocol import Encoder, Role, Similarity
+from xlir_bench.encoders.protocol import Encoder, Role, Similarity, Spoken
 from xlir_bench.errors import InputError, MissingResourceError
 
-Pooling = Literal["mean", "cls"]
+Pooling = Literal["mean", "mean-of-text", "cls", "pooler"]
 Precision = Literal["float32", "bfloat16", "float16"]
+Backend = Literal["torch", "onnx", "openvino"]
 
 Foreign: TypeAlias = Any
 """An object of a library that declares no types, or of the user's own."""
@@ -27,7 +25,13 @@ Foreign: TypeAlias = Any
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu|npu|hpu)(:\d+)?")
 _WEIGHTS = ".safetensors"
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+_CODE = (".py",)
 _DECIDING = (_WEIGHTS, ".json", ".txt", ".model", ".vocab", ".bpe", ".spm", ".jinja")
+_EXPORTED: Mapping[Backend, tuple[str, ...]] = {
+    "torch": (),
+    "onnx": (".onnx", ".onnx_data"),
+    "openvino": (".xml", ".bin"),
+}
 _HASHED_AT_ONCE = 1 << 24
 # To be raised when an adapter comes to compute other vectors from the same files: stored ones are then not used again.
 _SCHEME = 1
@@ -43,6 +47,10 @@ class Settings:
         prompts: the text put before a query and before a document.
         similarity: how two vectors are compared.
         precision: of weights and computation.
+        spoken: the languages that the model knows.
+        backend: what computes: torch, or an ONNX or OpenVINO export where sentence-transformers supports it.
+        batch_tokens: tokens per batch, padding included; what suits the device if it is None.
+        trust_remote_code: whether code that comes with the model may run, and pickled weights may be read.
     """
 
     pooling: Pooling | None = None
@@ -50,6 +58,41 @@ class Settings:
     prompts: Mapping[Role, str] | None = None
     similarity: Similarity | None = None
     precision: Precision = "float32"
+    spoken: Spoken = field(default_factory=Spoken)
+    backend: Backend = "torch"
+    batch_tokens: int | None = None
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the person who runs a model decides about it, over what its manifest says.
+
+    Attributes:
+        precision: of weights and computation; `auto` takes bfloat16 or float16 where the device gains by it. What was
+            taken is part of the fingerprint and of the result.
+        backend: see `Settings`.
+        batch_tokens: see `Settings`.
+        trust_remote_code: see `Settings`.
+        stored_as: the type of stored vectors; float16 halves the cache, and all vectors of the run are rounded to it.
+    """
+
+    precision: Precision | Literal["auto"] | None = None
+    backend: Backend | None = None
+    batch_tokens: int | None = None
+    trust_remote_code: bool = False
+    stored_as: Literal["float32", "float16"] = "float32"
+
+    def over(self, settings: Settings, device: str) -> Settings:
+        """The settings in force on a device."""
+        precision = best_precision(device) if self.precision == "auto" else self.precision
+        return replace(
+            settings,
+            precision=precision or settings.precision,
+            backend=self.backend or settings.backend,
+            batch_tokens=self.batch_tokens or settings.batch_tokens,
+            trust_remote_code=self.trust_remote_code,
+        )
 
 
 @dataclass(frozen=True)
@@ -132,6 +175,13 @@ def pick_device(device: str | None) -> str:
     return device
 
 
+def best_precision(device: str) -> Precision:
+    """What a device computes fastest without harm: bfloat16 or float16 on an accelerator, float32 on a CPU."""
+    if device.startswith("cuda"):
+        return "bfloat16" if package("torch", "a neural encoder").cuda.is_bf16_supported() else "float16"
+    return "float16" if device.startswith("mps") else "float32"
+
+
 def fingerprint(folder: Path, adapter: str, loaded: Loaded) -> str:
     """SHA-256, in hexadecimal, of the files that decide a model's vectors and of how it is used.
 
@@ -142,7 +192,7 @@ def fingerprint(folder: Path, adapter: str, loaded: Loaded) -> str:
     digest = hashlib.sha256()
     use = {"scheme": _SCHEME, "adapter": adapter, "prompts": loaded.prompts, **loaded.choices}
     digest.update(json.dumps(use, sort_keys=True).encode())
-    for path in deciding_files(folder):
+    for path in deciding_files(folder, loaded.choices.get("backend", "torch")):
         digest.update(b"\0" + path.relative_to(folder).as_posix().encode() + b"\0")
         digest.update(path.stat().st_size.to_bytes(8, "little"))
         with path.open("rb") as file:
@@ -151,17 +201,29 @@ def fingerprint(folder: Path, adapter: str, loaded: Loaded) -> str:
     return digest.hexdigest()
 
 
-def deciding_files(folder: Path) -> list[Path]:
-    """Weights, tokenizer and configuration files of a model's folder, sorted by relative name."""
+def deciding_files(folder: Path, backend: Backend = "torch") -> list[Path]:
+    """Weights, tokenizer, configuration and code of a model's folder, sorted by relative name.
+
+    Pickled weights count where there are no others; exported ones where their backend computes.
+    """
     paths = [path for path in folder.iterdir() if path.is_file()]
-    for module in module_folders(folder):
+    for module in module_folders(folder, any_code=True):
         paths += [path for path in module.rglob("*") if path.is_file()]
-    kept = {path for path in paths if path.name.lower().endswith(_DECIDING)}
+    if (folder / backend).is_dir():
+        paths += [path for path in (folder / backend).iterdir() if path.is_file()]
+    ends = (*_DECIDING, *_CODE, *_EXPORTED[backend])
+    if not any(path.name.endswith(_WEIGHTS) for path in paths):
+        ends += _PICKLED
+    kept = {path for path in paths if path.name.lower().endswith(ends)}
     return sorted(kept, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def module_folders(folder: Path) -> list[Path]:
+def module_folders(folder: Path, any_code: bool = False) -> list[Path]:
     """The folders below `folder` that its `modules.json` names.
+
+    Args:
+        folder: a model's.
+        any_code: whether modules may be code that comes with the model.
 
     Raises:
         InputError: `modules.json` is not a list of modules, one of them is code that is not sentence-transformers' own,
@@ -176,10 +238,10 @@ def module_folders(folder: Path) -> list[Path]:
         raise InputError(f"{listing}: not a list of sentence-transformers modules ({error!r})") from None
     found = []
     for kind, place in modules:
-        if not kind.startswith("sentence_transformers."):
+        if not any_code and not kind.startswith("sentence_transformers."):
             raise InputError(
-                f"{listing}: module {kind} is code that comes with the model, which is not run; load it in a factory "
-                "of your own and give FILE.py:FACTORY"
+                f"{listing}: module {kind} is code that comes with the model, which is not run: read it, then give "
+                "--trust-remote-code"
             )
         if not (folder / place).resolve().is_relative_to(folder.resolve()):
             raise InputError(f"{listing}: the module {place!r} lies outside the model's folder")
@@ -188,53 +250,34 @@ def module_folders(folder: Path) -> list[Path]:
     return found
 
 
-def refuse_pickled(folder: Path) -> None:
-    """Loading a pickle can run anything, so weights have to be in safetensors files.
+def refuse_unsafe(folder: Path, settings: Settings) -> None:
+    """Loading a pickle can run anything, so weights have to be in safetensors files unless that was allowed.
 
     Raises:
         InputError: the folder, or that of one of its modules, has pickled weights only, or the model has none at all.
     """
-    places = [folder, *module_folders(folder)]
-    any_safe = False
+    trusted = settings.trust_remote_code
+    places = [folder, *module_folders(folder, any_code=trusted)]
+    any_weights = (folder / settings.backend).is_dir()
     for place in places:
         names = [path.name for path in place.iterdir() if path.is_file()]
         safe = any(name.endswith(_WEIGHTS) for name in names)
-        any_safe |= safe
         pickled = sorted(name for name in names if name.endswith(_PICKLED) and name != "training_args.bin")
-        if pickled and not safe:
+        any_weights |= safe or (trusted and bool(pickled))
+        if pickled and not safe and not trusted:
             raise InputError(
                 f"{place}: the weights are pickled only ({pickled[0]}), and unpickling can run any code: save the "
-                "model again with save_pretrained(), which writes safetensors"
+                "model again with save_pretrained(), which writes safetensors, or give --trust-remote-code"
             )
-    if not any_safe:
+    if not any_weights:
         raise InputError(f"{folder}: no weights (*{_WEIGHTS}) in the model's folder")
-
-
-def batches(lengths: Sequence[int], budget: int, most: int = 1024) -> Iterator[npt.NDArray[np.int64]]:
-    """Cut texts into batches of similar length, longest first, so that a batch's padded size fits a budget.
-
-    Args:
-        lengths: tokens of each text.
-        budget: tokens of a batch, padding included; a text that is longer than it is a batch of its own.
-        most: texts in a batch.
-
-    Yields:
-        Positions of texts; together they are all positions, once each.
-    """
-    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
-    begin = 0
-    while begin < len(order):
-        longest = max(1, lengths[order[begin]])
-        size = min(most, max(1, budget // longest))
-        yield order[begin : begin + size]
-        begin += size
-
-
-def budget_for(device: str) -> int:
-    """Padded tokens per batch: on a CPU what its caches like, on an accelerator what keeps it busy."""
-    return 4096 if device == "cpu" else 32768
 
 
 def size_of(folder: Path) -> int:
     """Bytes on disk of the files that a model needs."""
     return sum(path.stat().st_size for path in deciding_files(folder))
+
+
+def told(error: Exception) -> str:
+    """An error of a library in one line, with its kind."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from xlir_bench.collection import Texts
 from xlir_bench.encoders.cache import Shelf, VectorCache, keys_of
 from xlir_bench.encoders.checkpoint import Foreign
-from xlir_bench.encoders.protocol import Encoder, ModelInfo, Role, Vectors
+from xlir_bench.encoders.protocol import Encoder, Lookup, ModelInfo, PartwiseEncoder, Role, Vectors
 from xlir_bench.errors import InputError
 from xlir_bench.progress import SILENT, Progress
 
@@ -38,7 +38,7 @@ class Encoded:
 
 
 @dataclass(frozen=True)
-class _Distinct:
+class Distinct:
     """Texts that occur once each, longest first: long ones together pad least, and want of memory shows at once."""
 
     texts: list[str]
@@ -46,9 +46,12 @@ class _Distinct:
     ids: list[str]
     position: npt.NDArray[np.int64]  # of each original text in the three lists
 
+    def __len__(self) -> int:
+        return len(self.texts)
+
 
 def encode_texts(
-    retriever: Encoder,
+    retriever: Encoder | Lookup,
     info: ModelInfo,
     texts: Texts,
     role: Role,
@@ -60,6 +63,8 @@ def encode_texts(
 
     A text that occurs in several languages is encoded for each, since a model may need to know the language. Where the
     vectors differ by rounding only, they are made equal, so that equal texts tie exactly in a ranking.
+
+    Vectors that are looked up by id are taken as they are; nothing is encoded or stored.
 
     Args:
         retriever: the model.
@@ -73,9 +78,14 @@ def encode_texts(
         InputError: the encoder returned something else than one finite vector of one width for each text. What it
             raises itself passes through.
     """
-    distinct = _distinct(texts)
+    if isinstance(retriever, Lookup):
+        found = np.array(retriever.lookup(texts.ids, role=role), np.float32, order="C")
+        _tie_equal_texts(found, texts)
+        return Encoded(found, 0, len(texts))
+    distinct = distinct_texts(texts)
     stage = progress.stage(_STAGE[role], len(texts), "texts")
-    shelf = cache.shelf(info.fingerprint, role) if cache is not None and info.fingerprint else None
+    card = {"id": info.id, "name": info.name, "revision": info.revision}
+    shelf = cache.shelf(info.fingerprint, role, card) if cache is not None and info.fingerprint else None
     # The rows of the result grouped by distinct text, so that a block goes to its final place without a second copy.
     rows = np.argsort(distinct.position, kind="stable")
     starts = np.searchsorted(distinct.position[rows], np.arange(len(distinct.texts) + 1))
@@ -123,7 +133,8 @@ def as_matrix(returned: Foreign) -> npt.NDArray[np.float32]:
         return np.asarray(returned, dtype=np.float32)
 
 
-def _distinct(texts: Texts) -> _Distinct:
+def distinct_texts(texts: Texts) -> Distinct:
+    """The (text, language) pairs of a column, each once."""
     first: dict[tuple[str, str], int] = {}
     member = np.empty(len(texts), dtype=np.int64)
     representative: list[int] = []
@@ -137,7 +148,7 @@ def _distinct(texts: Texts) -> _Distinct:
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
     kept = [representative[number] for number in order]
-    return _Distinct(
+    return Distinct(
         [texts.texts[row] for row in kept],
         [texts.languages[row] for row in kept],
         [texts.ids[row] for row in kept],
@@ -165,7 +176,7 @@ def _tie_equal_texts(vectors: Vectors, texts: Texts) -> None:
 class _Request:
     info: ModelInfo
     role: Role
-    distinct: _Distinct
+    distinct: Distinct
     block: slice
 
 
@@ -179,18 +190,47 @@ def _block(retriever: Encoder, request: _Request, shelf: Shelf | None) -> tuple[
     if len(stored_at) == size:
         return stored, 0
     missing = np.setdiff1d(np.arange(size), stored_at, assume_unique=True)
-    fresh = _encoded(retriever, request, missing)
+    if isinstance(retriever, PartwiseEncoder):
+        fresh = _in_parts(retriever, request, missing, _Storing(shelf, keys))
+    else:
+        fresh = shelf.rounded(_encoded(retriever, request, missing))
+        shelf.add(keys[missing], fresh)
     if len(missing) == size:
-        shelf.add(keys, fresh)
         return fresh, size
     if stored.shape[1] != fresh.shape[1]:
         # The stored ones cannot be this model's, whatever put them there: encode the block anew.
-        return _encoded(retriever, request, np.arange(size)), size
-    shelf.add(keys[missing], fresh)
+        return shelf.rounded(_encoded(retriever, request, np.arange(size))), size
     vectors = np.empty((size, fresh.shape[1]), np.float32)
     vectors[stored_at] = stored
     vectors[missing] = fresh
     return vectors, len(missing)
+
+
+@dataclass(frozen=True)
+class _Storing:
+    shelf: Shelf
+    keys: npt.NDArray[np.bytes_]
+
+
+def _in_parts(
+    retriever: PartwiseEncoder, request: _Request, missing: npt.NDArray[np.int64], storing: _Storing
+) -> Vectors:
+    """The vectors of the missing texts, shape (missing, dimensions), each part stored as soon as it is there."""
+    rows = [request.block.start + int(offset) for offset in missing]
+    texts = [request.distinct.texts[row] for row in rows]
+    languages = [request.distinct.languages[row] for row in rows]
+    result: Vectors | None = None
+    filled = 0
+    for at, returned in retriever.encode_parts(texts, role=request.role, languages=languages):
+        vectors = storing.shelf.rounded(_checked(returned, request, [rows[int(row)] for row in at]))
+        storing.shelf.add(storing.keys[missing[at]], vectors)
+        if result is None:
+            result = np.empty((len(rows), vectors.shape[1]), np.float32)
+        result[at] = vectors
+        filled += len(at)
+    if result is None or filled != len(rows):
+        raise InputError(f"encoder {request.info.id} returned {filled} vectors for {len(rows)} texts")
+    return result
 
 
 def _encoded(retriever: Encoder, request: _Request, at: npt.NDArray[np.int64]) -> Vectors:
@@ -225,7 +265,7 @@ def _checked(returned: object, request: _Request, rows: Sequence[int]) -> Vector
     return matrix
 
 
-def _quoted(distinct: _Distinct, role: Role, row: int) -> str:
+def _quoted(distinct: Distinct, role: Role, row: int) -> str:
     text = " ".join(distinct.texts[row].split())
     shown = text if len(text) <= 60 else f"{text[:59]}…"
     return f'{role} "{shown}" (id {distinct.ids[row]})'

@@ -27,7 +27,7 @@ from typing import Any
 
 from xlir_bench.collection import Texts
 from xlir_bench.encoders import sentence_transformer
-from xlir_bench.encoders.checkpoint import Foreign, Loaded, Settings, package, pick_device
+from xlir_bench.encoders.checkpoint import Foreign, Loaded, Settings, package, pick_device, told
 from xlir_bench.encoders.encode import encode_texts
 from xlir_bench.encoders.protocol import Encoder, Model, ModelInfo, Role, Vectors
 from xlir_bench.errors import InputError, XlirError
@@ -134,7 +134,7 @@ def load(model_id: str, place: str, name: str, device: str | None) -> Model:
     loaded = adapted(_made(model_id, found, device), model_id)
     file = Path(module.__file__ or "")
     source = file.read_bytes() if file.is_file() else module.__name__.encode()
-    identity = _fingerprint(loaded.encoder, model_id, source)
+    identity = probed(loaded.encoder, model_id, source)
     stem = Path(place).stem if place.endswith(".py") else place
     safe = re.sub(r"[^\w.-]+", "-", stem)
     info = ModelInfo(
@@ -197,7 +197,7 @@ def _module(model_id: str, place: str) -> ModuleType:
     except XlirError:
         raise
     except Exception as error:
-        raise InputError(f"{model_id}: {place} cannot be imported ({_told(error)})") from error
+        raise InputError(f"{model_id}: {place} cannot be imported ({told(error)})") from error
     return module
 
 
@@ -210,10 +210,15 @@ def _made(model_id: str, factory: Callable[..., Any], device: str | None) -> For
     except XlirError:
         raise
     except Exception as error:
-        raise InputError(f"{model_id}: the factory failed ({_told(error)})") from error
+        raise InputError(f"{model_id}: the factory failed ({told(error)})") from error
 
 
-def _fingerprint(encoder: Encoder, model_id: str, source: bytes) -> str:
+def probed(encoder: Encoder, model_id: str, source: bytes) -> str:
+    """The fingerprint of a model that cannot be read from files: SHA-256 of `source` and of its vectors of `PROBES`.
+
+    Raises:
+        InputError: it does not return one finite vector per text.
+    """
     digest = hashlib.sha256(hashlib.sha256(source).digest())
     probes = Texts(
         [f"probe-{number}" for number in range(len(PROBES))],
@@ -255,7 +260,3 @@ def _is_sentence_transformer(made: Foreign) -> bool:
     # One cannot have been made without its module being loaded.
     library = sys.modules.get("sentence_transformers")
     return library is not None and isinstance(made, library.SentenceTransformer)
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

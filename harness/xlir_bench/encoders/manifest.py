@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from xlir_bench.encoders.adapters import ADAPTERS
-from xlir_bench.encoders.checkpoint import Pooling, Precision, Settings
-from xlir_bench.encoders.protocol import Role, Similarity
+from xlir_bench.encoders.adapters import SOURCES, SourceKind
+from xlir_bench.encoders.checkpoint import Backend, Pooling, Precision, Settings
+from xlir_bench.encoders.protocol import Role, Similarity, Spoken
 from xlir_bench.errors import InputError, at
 from xlir_bench.languages import LANGUAGES, language
 
@@ -24,21 +24,57 @@ class _Part(BaseModel):
 
 
 class Source(_Part):
-    """Where the weights are: a folder, relative to the manifest's, or a repository of the hub at a commit."""
+    """Where the model is: exactly one of five places, with what belongs to it.
+
+    Attributes:
+        folder: weights, relative to the manifest's folder.
+        hub: weights in a repository of the Hugging Face hub, `revision` being a commit.
+        mteb: a name in mteb's registry, `revision` optional.
+        server: the address of a server with OpenAI's interface, up to `/embeddings`, with `model`, and optionally `key`
+            (the name of an environment variable), `dimensions` and `revision`.
+        embeddings: a file or folder of vectors, relative to the manifest's folder; see `encoders.precomputed`.
+    """
 
     folder: str | None = None
     hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
+    mteb: str | None = None
+    server: str | None = None
+    embeddings: str | None = None
     revision: str | None = None
+    model: str | None = None
+    key: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")] | None = None
+    dimensions: Annotated[int, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> Source:
-        if (self.folder is None) == (self.hub is None):
-            raise ValueError("give either folder or hub")
-        if self.folder is not None and self.revision is not None:
-            raise ValueError("revision belongs to hub; a folder has none")
-        if self.hub is not None and not re.fullmatch(r"[0-9a-f]{40}", self.revision or ""):
+        places = [name for name in _PLACES if getattr(self, name) is not None]
+        if len(places) != 1:
+            raise ValueError(f"give one of {', '.join(_PLACES)}")
+        place = places[0]
+        for name, owners in _BELONGS.items():
+            if getattr(self, name) is not None and place not in owners:
+                raise ValueError(f"{name} belongs to {' or '.join(owners)}; {place} has none")
+        if place == "hub" and not re.fullmatch(r"[0-9a-f]{40}", self.revision or ""):
             raise ValueError("hub needs revision, a commit of 40 hexadecimal digits, so that the model cannot change")
+        if place == "server" and not self.model:
+            raise ValueError("server needs model, what the server calls it")
         return self
+
+    @property
+    def kind(self) -> SourceKind:
+        """Which adapters can use it."""
+        if self.folder is not None or self.hub is not None:
+            return "weights"
+        return "mteb" if self.mteb is not None else "server" if self.server is not None else "embeddings"
+
+
+_PLACES = ("folder", "hub", "mteb", "server", "embeddings")
+_BELONGS = {
+    "revision": ("hub", "mteb", "server"),
+    "model": ("server",),
+    "key": ("server",),
+    "dimensions": ("server",),
+}
 
 
 class AllBut(_Part):
@@ -52,7 +88,8 @@ class Languages(_Part):
 
     Attributes:
         supported: `all`, a list of codes, or `{all-but: [codes]}`.
-        fallback: what a text in another language is treated as: a code, or `error`.
+        fallback: what a text in another language is treated as: a code; `as-is` for a model that is never told the
+            language; or `error`, which refuses a suite that has such texts.
     """
 
     supported: Literal["all"] | tuple[str, ...] | AllBut = "all"
@@ -80,15 +117,16 @@ class Languages(_Part):
     @field_validator("fallback")
     @classmethod
     def _fallback_known(cls, value: str) -> str:
-        if value != "error":
+        if value not in {"error", "as-is"}:
             _check_codes([value])
         return value
 
-    def supports(self, code: str) -> bool:
-        """Whether the model knows the language `code`."""
+    def spoken(self) -> Spoken:
+        """The same, as the adapters and the runner ask for it."""
         if isinstance(self.supported, AllBut):
-            return code not in self.supported.codes
-        return self.supported == "all" or code in self.supported
+            return Spoken(unknown=frozenset(self.supported.codes), fallback=self.fallback)
+        known = None if self.supported == "all" else frozenset(self.supported)
+        return Spoken(known=known, fallback=self.fallback)
 
 
 class Prompts(_Part):
@@ -110,6 +148,7 @@ class Manifest(_Part):
         prompts: none given means the checkpoint's own.
         similarity: how vectors are compared.
         precision: of weights and computation.
+        backend: torch, or an ONNX or OpenVINO export of a sentence-transformers model.
         languages: what the model knows.
         licence: of the weights, as an SPDX identifier where there is one.
         parameters: how many the model has.
@@ -125,6 +164,7 @@ class Manifest(_Part):
     prompts: Prompts | None = None
     similarity: Similarity | None = None
     precision: Precision = "float32"
+    backend: Backend = "torch"
     languages: Languages = Languages()
     licence: Annotated[str, Field(min_length=1)]
     parameters: Annotated[int, Field(ge=0)] | None = None
@@ -134,16 +174,34 @@ class Manifest(_Part):
     @field_validator("adapter")
     @classmethod
     def _registered(cls, value: str) -> str:
-        if value not in ADAPTERS:
-            raise ValueError(f"no adapter {value!r}; there are {', '.join(sorted(ADAPTERS))}")
+        if value not in SOURCES:
+            raise ValueError(f"no adapter {value!r}; there are {', '.join(sorted(SOURCES))}")
         return value
+
+    @model_validator(mode="after")
+    def _source_fits(self) -> Manifest:
+        wanted = SOURCES[self.adapter]
+        if wanted == "none":
+            if "source" in self.model_fields_set:
+                raise ValueError(f"the adapter {self.adapter} has no source")
+        elif self.source.kind != wanted:
+            raise ValueError(f"the adapter {self.adapter} needs a source of {wanted}, not of {self.source.kind}")
+        return self
 
     def settings(self) -> Settings:
         """What the adapter is told."""
         prompts: dict[Role, str] | None = None
         if self.prompts is not None:
             prompts = {"query": self.prompts.query, "document": self.prompts.document}
-        return Settings(self.pooling, self.max_length, prompts, self.similarity, self.precision)
+        return Settings(
+            pooling=self.pooling,
+            max_length=self.max_length,
+            prompts=prompts,
+            similarity=self.similarity,
+            precision=self.precision,
+            spoken=self.languages.spoken(),
+            backend=self.backend,
+        )
 
 
 def read(path: Path) -> Manifest:

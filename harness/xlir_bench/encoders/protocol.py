@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+
+from xlir_bench.errors import InputError
+from xlir_bench.languages import LANGUAGES
 
 Role = Literal["query", "document"]
 Similarity = Literal["cosine", "dot"]
@@ -30,6 +33,86 @@ class Encoder(Protocol):
             Shape (texts, dimensions), finite; the harness normalises where the similarity is cosine.
         """
         ...
+
+
+@runtime_checkable
+class PartwiseEncoder(Protocol):
+    """An encoder whose texts are paid for: what it finishes is to be kept at once, not at the end of a block."""
+
+    def encode_parts(
+        self, texts: Sequence[str], *, role: Role, languages: Sequence[str]
+    ) -> Iterator[tuple[npt.NDArray[np.int64], Vectors]]:
+        """Positions in `texts` and their vectors, part by part, in any order, each position once."""
+        ...
+
+
+@runtime_checkable
+class Tokenising(Protocol):
+    """An encoder that can say beforehand how much work its texts are."""
+
+    def lengths(self, texts: Sequence[str], *, role: Role, languages: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Tokens of each text as the model reads it, prompt and special tokens included, cut where it cuts."""
+        ...
+
+
+@runtime_checkable
+class Lookup(Protocol):
+    """Vectors that were made elsewhere and go by the texts' ids; the texts themselves are never seen."""
+
+    def lookup(self, ids: Sequence[str], *, role: Role) -> Vectors:
+        """Vectors of the queries or documents with these ids, shape (ids, dimensions).
+
+        Raises:
+            InputError: there is none for an id.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """Which languages a model knows, and what becomes of a text in another.
+
+    Attributes:
+        known: codes of the languages that it knows; None for all but `unknown`.
+        unknown: codes of languages that it does not know.
+        fallback: what a text in another language is treated as: a code, `as-is` for a model that is never told the
+            language, or `error`.
+    """
+
+    known: frozenset[str] | None = None
+    unknown: frozenset[str] = frozenset()
+    fallback: str = "error"
+
+    def knows(self, code: str) -> bool:
+        """Whether the model knows the language."""
+        return code not in self.unknown if self.known is None else code in self.known
+
+    def check(self, codes: Iterable[str], who: str) -> None:
+        """Refuse languages that the model neither knows nor has a fallback for.
+
+        Raises:
+            InputError: there is one.
+        """
+        if self.fallback != "error":
+            return
+        foreign = [code for code in codes if not self.knows(code)]
+        if foreign:
+            named = ", ".join(f"{LANGUAGES[code].name} ({code})" if code in LANGUAGES else code for code in foreign)
+            raise InputError(
+                f"{who} does not know {named}: leave it out with --languages, or copy the model's manifest and declare "
+                "what such texts are treated as (languages: {fallback: CODE})"
+            )
+
+    def treated_as(self, code: str, who: str) -> str:
+        """The language that a text is encoded as.
+
+        Raises:
+            InputError: the model does not know the language, and no fallback is declared.
+        """
+        if self.knows(code):
+            return code
+        self.check([code], who)
+        return code if self.fallback == "as-is" else self.fallback
 
 
 @dataclass(frozen=True)
@@ -74,7 +157,8 @@ class Lexical(Protocol):
 
 @dataclass(frozen=True)
 class Model:
-    """A model that was resolved and can be measured: what it is, and one of the two ways to get scores from it."""
+    """A model that was resolved and can be measured: what it is, one of three ways to get scores, what it speaks."""
 
     info: ModelInfo
-    retriever: Encoder | Lexical
+    retriever: Encoder | Lookup | Lexical
+    spoken: Spoken = field(default_factory=Spoken)

@@ -2,23 +2,61 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from xlir_bench.encoders import bm25, random_encoder, sentence_transformer, transformer
+from xlir_bench.encoders import (
+    bm25,
+    mteb_registry,
+    precomputed,
+    random_encoder,
+    sentence_transformer,
+    server,
+    transformer,
+)
 from xlir_bench.encoders.adapters import ADAPTERS
-from xlir_bench.encoders.checkpoint import Settings, check_device_name, fingerprint, pick_device, size_of
+from xlir_bench.encoders.checkpoint import (
+    Loaded,
+    Options,
+    Settings,
+    check_device_name,
+    fingerprint,
+    pick_device,
+    size_of,
+)
 from xlir_bench.encoders.protocol import Model, ModelInfo
 from xlir_bench.errors import InputError, unknown_name
 from xlir_bench.resources import folder as package_folder
 
+if TYPE_CHECKING:
+    from xlir_bench.encoders.manifest import Manifest
+
 MANIFEST = "submission.yaml"
+SERVER_VARIABLE, SERVER_KEY_VARIABLE = "OPENAI_BASE_URL", "OPENAI_API_KEY"
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _FACTORY = re.compile(r"(?P<place>.+\.py|[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*(\.[^\W\d]\w*)*)")
 _BASELINES: dict[str, Callable[[str], Model]] = {"random": random_encoder.load, "bm25": bm25.load}
+_OPENAI = "https://api.openai.com/v1"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What was typed.
+
+    Attributes:
+        name: for `ModelInfo.name`; `{fingerprint}` in it becomes the first 8 digits.
+    """
+
+    model_id: str
+    device: str | None
+    options: Options
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -29,53 +67,54 @@ class _Checkpoint:
     adapter: str
     settings: Settings = field(default_factory=Settings)
     revision: str | None = None
-    details: tuple[tuple[str, object], ...] = ()
 
 
-def resolve(model_id: str, device: str | None = None) -> Model:
+def resolve(model_id: str, device: str | None = None, options: Options | None = None) -> Model:
     """The model that `model_id` names, loaded.
 
     The first that fits decides:
 
     1. `bm25`, `random` or `random:SEED`: the baselines;
     2. the name of a submission that comes with the package (`bundled()`);
-    3. a folder: with a `submission.yaml`, with a `modules.json` (sentence-transformers) or with a `config.json`
-       (transformers, mean pooling);
-    4. `FILE.py:FACTORY` or `PACKAGE.MODULE:FACTORY` (see `encoders.factory`);
-    5. `ORGANISATION/NAME`: a repository of the Hugging Face hub, or its copy in the hub's local cache.
+    3. `mteb:NAME`, a model of mteb's registry; `openai:MODEL`, a model of the embedding server whose address and key
+       are in `OPENAI_BASE_URL` and `OPENAI_API_KEY`;
+    4. a folder: with a `submission.yaml`, with a `modules.json` (sentence-transformers) or with a `config.json`
+       (transformers, mean pooling); or a `.parquet` or `.safetensors` file of precomputed embeddings;
+    5. `FILE.py:FACTORY` or `PACKAGE.MODULE:FACTORY` (see `encoders.factory`);
+    6. `ORGANISATION/NAME`: a repository of the Hugging Face hub, or its copy in the hub's local cache.
+
+    Two models never share a `ModelInfo.name`: a bundled submission keeps its own; what else can be had in several
+    versions (folders, commits, settings that were changed by an option) carries the fingerprint's first digits.
 
     Args:
         model_id: as typed.
         device: "cpu", "cuda", "cuda:1", "mps"; the best there is if none is given.
+        options: what is decided over what a manifest says.
 
     Raises:
         InputError: nothing answers to the name, the model cannot be used, or there is no such device.
         MissingResourceError: the model is not on this machine and cannot be fetched, or a package is not installed.
     """
     check_device_name(device)
-    baseline = _BASELINES.get(model_id) or (random_encoder.load if model_id.startswith("random:") else None)
-    if baseline is not None:
-        return baseline(model_id)
-    if model_id in bundled():
-        checkpoint = _declared(package_folder("submissions") / model_id)
-        return _load(model_id, checkpoint, device, model_id)
-    if model_id and Path(model_id).is_dir():
-        folder = Path(model_id)
-        return _load(model_id, _in_folder(folder), device, f"{_safe(folder.resolve().name)}-{{fingerprint}}")
-    if match := _FACTORY.fullmatch(model_id):
-        from xlir_bench.encoders import factory
+    asked = _Asked(model_id, device, options or Options())
+    found = _named(asked) or _of_scheme(asked) or _at_place(asked) or _of_hub(asked)
+    return found if asked.options.stored_as == "float32" else _rounded(found)
 
-        return factory.load(model_id, match["place"], match["name"], device)
+
+def _of_hub(asked: _Asked) -> Model:
+    model_id = asked.model_id
     if not _HUB_ID.fullmatch(model_id):
-        if "/" in model_id or model_id.endswith(".py"):
-            raise InputError(
-                f"no model at {model_id!r}: give a folder with weights, FILE.py:FACTORY, or ORGANISATION/NAME of a "
-                "hub model"
-            )
-        known = [*bundled(), *_BASELINES]
-        hint = f"known: {', '.join(known)}; or give a folder, FILE.py:FACTORY, or ORGANISATION/NAME of the hub"
-        raise unknown_name("model", model_id, known, hint)
-    return _load(model_id, _from_hub(model_id, None), device, model_id.replace("/", "__"))
+        raise _unknown(model_id)
+    name = f"{model_id.replace('/', '__')}-{{fingerprint}}"
+    return _load(replace(asked, name=name), _from_hub(model_id, None, asked.options))
+
+
+def _rounded(model: Model) -> Model:
+    """The model whose vectors are rounded to float16 where they are stored: another one, for its scores differ."""
+    info = model.info
+    digest = hashlib.sha256(f"{info.fingerprint} float16".encode()).hexdigest()
+    details = {**info.details, "stored_as": "float16"}
+    return replace(model, info=replace(info, name=f"{info.name}-float16", fingerprint=digest, details=details))
 
 
 def bundled() -> list[str]:
@@ -84,37 +123,142 @@ def bundled() -> list[str]:
     return sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
 
 
-def _in_folder(folder: Path) -> _Checkpoint:
-    if (folder / MANIFEST).is_file():
-        return _declared(folder)
-    return _Checkpoint(folder, _kind(folder, str(folder)))
+def _named(asked: _Asked) -> Model | None:
+    """A baseline or a bundled submission, if it is called so."""
+    model_id = asked.model_id
+    baseline = _BASELINES.get(model_id) or (random_encoder.load if model_id.startswith("random:") else None)
+    if baseline is not None:
+        return baseline(model_id)
+    if model_id not in bundled():
+        return None
+    changed = asked.options.precision is not None or asked.options.backend is not None
+    name = f"{model_id}-{{fingerprint}}" if changed else model_id
+    return _declared(replace(asked, name=name), package_folder("submissions") / model_id)
 
 
-def _declared(folder: Path) -> _Checkpoint:
-    """What the folder's manifest declares."""
+def _of_scheme(asked: _Asked) -> Model | None:
+    """A model of mteb's registry or of a server, if the id begins so."""
+    scheme, _, rest = asked.model_id.partition(":")
+    if not rest or scheme not in {mteb_registry.NAME, server.NAME}:
+        return None
+    asked = replace(asked, name=f"{_safe(asked.model_id)}-{{fingerprint}}")
+    if scheme == mteb_registry.NAME:
+        return _from_mteb(asked, rest, None)
+    key = SERVER_KEY_VARIABLE if os.environ.get(SERVER_KEY_VARIABLE) else None
+    return _from_server(asked, server.Endpoint(os.environ.get(SERVER_VARIABLE) or _OPENAI, rest, key), Settings())
+
+
+def _at_place(asked: _Asked) -> Model | None:
+    """A folder, a file of vectors or a factory, if the id is the place of one."""
+    path = Path(asked.model_id)
+    named = replace(asked, name=f"{_safe(path.resolve().name)}-{{fingerprint}}")
+    if asked.model_id and path.is_dir():
+        if (path / MANIFEST).is_file():
+            return _declared(named, path)
+        return _load(named, _Checkpoint(path, _kind(path, str(path))))
+    if path.suffix in precomputed.SUFFIXES and path.is_file():
+        return _precomputed(named, path, Settings())
+    if match := _FACTORY.fullmatch(asked.model_id):
+        from xlir_bench.encoders import factory
+
+        return factory.load(asked.model_id, match["place"], match["name"], asked.device)
+    return None
+
+
+def _unknown(model_id: str) -> InputError:
+    if "/" in model_id or model_id.endswith(".py"):
+        return InputError(
+            f"no model at {model_id!r}: give a folder with weights, FILE.py:FACTORY, or ORGANISATION/NAME of a hub "
+            "model"
+        )
+    known = sorted({*bundled(), *_BASELINES})
+    hint = f"known: {', '.join(known)}; or give a folder, FILE.py:FACTORY, or ORGANISATION/NAME of the hub"
+    return unknown_name("model", model_id, known, hint)
+
+
+def _declared(asked: _Asked, folder: Path) -> Model:
+    """The model that a folder's manifest declares."""
     from xlir_bench.encoders import manifest
 
-    declared = manifest.read(folder / MANIFEST)
-    details: tuple[tuple[str, object], ...] = (
-        ("licence", declared.licence),
-        ("languages", declared.languages.model_dump(mode="json", by_alias=True)),
-        ("trained_on", list(declared.trained_on)),
-    )
-    if declared.source.hub is not None:
-        found = _from_hub(declared.source.hub, declared.source.revision)
-        return _Checkpoint(found.folder, declared.adapter, declared.settings(), found.revision, details)
-    weights = folder / (declared.source.folder or ".")
+    path = folder / MANIFEST
+    declared = manifest.read(path)
+    model = _of_source(asked, declared, folder)
+    details: dict[str, Any] = {
+        "licence": declared.licence,
+        "languages": declared.languages.model_dump(mode="json", by_alias=True),
+        "trained_on": list(declared.trained_on),
+    }
+    info = replace(model.info, details={**model.info.details, **details})
+    # The adapter knows better where the model itself has a table of languages.
+    return Model(info, model.retriever, getattr(model.retriever, "spoken", declared.languages.spoken()))
+
+
+def _of_source(asked: _Asked, declared: Manifest, folder: Path) -> Model:
+    source, settings = declared.source, declared.settings()
+    if declared.adapter == bm25.NAME:
+        return bm25.load(asked.model_id)
+    if source.mteb is not None:
+        return _from_mteb(asked, source.mteb, source.revision)
+    if source.server is not None:
+        endpoint = server.Endpoint(source.server, source.model or "", source.key, source.dimensions, source.revision)
+        return _from_server(asked, endpoint, settings)
+    if source.embeddings is not None:
+        return _precomputed(asked, folder / source.embeddings, settings)
+    if source.hub is not None:
+        options = replace(asked.options, backend=asked.options.backend or settings.backend)
+        found = _from_hub(source.hub, source.revision, options)
+        return _load(asked, replace(found, adapter=declared.adapter, settings=settings))
+    weights = folder / (source.folder or ".")
     if not weights.is_dir():
         raise InputError(f"{folder / MANIFEST}: source.folder: there is no folder {weights}")
-    return _Checkpoint(weights, declared.adapter, declared.settings(), None, details)
+    return _load(asked, _Checkpoint(weights, declared.adapter, settings))
 
 
-def _from_hub(hub_id: str, revision: str | None) -> _Checkpoint:
+def _from_hub(hub_id: str, revision: str | None, options: Options) -> _Checkpoint:
     from xlir_bench.encoders import hub
 
-    folder = hub.snapshot(hub_id, revision)
+    folder = hub.snapshot(hub_id, revision, options)
     # The hub's cache names a snapshot's folder after its commit.
     return _Checkpoint(folder, _kind(folder, hub_id), revision=folder.name)
+
+
+def _from_mteb(asked: _Asked, name: str, revision: str | None) -> Model:
+    from xlir_bench.encoders import factory
+
+    meta = mteb_registry.declared(name)
+    loaded = factory.adapted(mteb_registry.make(meta, revision, asked.device, asked.options), asked.model_id)
+    revision = revision or meta.revision
+    identity = factory.probed(loaded.encoder, asked.model_id, f"mteb {meta.name} {revision}".encode())
+    details = {"registry": meta.name, "licence": meta.license, "parameters": meta.n_parameters}
+    loaded = replace(loaded, details={**loaded.details, **details})
+    return Model(_info(asked, identity, loaded, revision), loaded.encoder)
+
+
+def _from_server(asked: _Asked, endpoint: server.Endpoint, settings: Settings) -> Model:
+    encoder = server.ServerEncoder(endpoint, transformer.prompts_of(settings))
+    identity = server.identity(encoder)
+    details = {
+        "adapter": server.NAME,
+        "server": endpoint.url,
+        "model": endpoint.model,
+        "dimensions": encoder.dimensions,
+    }
+    prompts = {str(role): text for role, text in encoder.prompts.items()}
+    loaded = Loaded(encoder, prompts, settings.similarity or "cosine", {}, details)
+    return Model(_info(asked, identity, loaded, endpoint.revision), encoder)
+
+
+def _precomputed(asked: _Asked, path: Path, settings: Settings) -> Model:
+    vectors = precomputed.Precomputed(path)
+    identity = precomputed.fingerprint(path)
+    info = ModelInfo(
+        id=asked.model_id,
+        name=asked.name.replace("{fingerprint}", identity[:8]),
+        fingerprint=identity,
+        similarity=settings.similarity or "cosine",
+        details={"adapter": precomputed.NAME, "dimensions": vectors.dimensions},
+    )
+    return Model(info, vectors)
 
 
 def _kind(folder: Path, what: str) -> str:
@@ -125,28 +269,26 @@ def _kind(folder: Path, what: str) -> str:
     raise InputError(f"{what} is no model: it has none of {MANIFEST}, modules.json and config.json")
 
 
-def _load(model_id: str, checkpoint: _Checkpoint, device: str | None, name: str) -> Model:
-    """Load a checkpoint.
-
-    Args:
-        model_id: as typed.
-        checkpoint: what to load.
-        device: as typed.
-        name: for `ModelInfo.name`; `{fingerprint}` in it becomes the first 8 digits.
-    """
-    loaded = ADAPTERS[checkpoint.adapter](checkpoint.folder, checkpoint.settings, pick_device(device))
+def _load(asked: _Asked, checkpoint: _Checkpoint) -> Model:
+    device = pick_device(asked.device)
+    settings = asked.options.over(checkpoint.settings, device)
+    loaded = ADAPTERS[checkpoint.adapter](checkpoint.folder, settings, device)
     digest = fingerprint(checkpoint.folder, checkpoint.adapter, loaded)
-    details = {**loaded.choices, **loaded.details, "bytes": size_of(checkpoint.folder), **dict(checkpoint.details)}
-    info = ModelInfo(
-        id=model_id,
-        name=name.replace("{fingerprint}", digest[:8]),
+    loaded = replace(loaded, details={**loaded.details, "bytes": size_of(checkpoint.folder)})
+    info = _info(asked, digest, loaded, checkpoint.revision)
+    return Model(info, loaded.encoder, getattr(loaded.encoder, "spoken", settings.spoken))
+
+
+def _info(asked: _Asked, digest: str, loaded: Loaded, revision: str | None) -> ModelInfo:
+    return ModelInfo(
+        id=asked.model_id,
+        name=asked.name.replace("{fingerprint}", digest[:8]),
         fingerprint=digest,
-        revision=checkpoint.revision,
+        revision=revision,
         prompts=loaded.prompts,
         similarity=loaded.similarity,
-        details=details,
+        details={**loaded.choices, **loaded.details},
     )
-    return Model(info, loaded.encoder)
 
 
 def _safe(name: str) -> str:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
+from xlir_bench.encoders.batching import Pace, TokenEncoder, mean_of, padded
 from xlir_bench.encoders.checkpoint import (
     Foreign,
     Loaded,
     Pooling,
     Settings,
-    batches,
-    budget_for,
     no_loading_bars,
     package,
-    refuse_pickled,
+    refuse_unsafe,
+    told,
 )
 from xlir_bench.encoders.protocol import Role, Vectors
 from xlir_bench.errors import InputError
@@ -25,30 +23,34 @@ from xlir_bench.errors import InputError
 NAME = "transformers"
 
 
-@dataclass(frozen=True)
-class TransformerEncoder:
-    """A transformer whose token vectors are averaged, or whose first token's vector is taken.
+class TransformerEncoder(TokenEncoder):
+    """A transformer whose token vectors become one.
 
-    Attributes:
+    Args:
         model: a transformers model in evaluation mode, on its device.
         tokenizer: its tokenizer.
-        pooling: "mean" over all tokens of the text, special ones and prompt included, or "cls", the first.
+        pooling: "mean" over all tokens of the text, special ones and prompt included; "cls", the first; or "pooler",
+            the first through the model's own dense layer and tanh.
         max_length: tokens after which a text is cut.
         prompts: the text put before each role's texts.
-        budget: tokens per batch, padding included.
+        pace: tokens per batch.
     """
 
-    model: Foreign
-    tokenizer: Foreign
-    pooling: Pooling
-    max_length: int
-    prompts: Mapping[Role, str]
-    budget: int
+    def __init__(
+        self,
+        model: Foreign,
+        tokenizer: Foreign,
+        pooling: Pooling,
+        max_length: int,
+        prompts: Mapping[Role, str],
+        pace: Pace,
+    ) -> None:
+        self.model, self.tokenizer, self.pooling, self.max_length = model, tokenizer, pooling, max_length
+        self.prompts, self.pace = prompts, pace
+        self.dimensions = int(model.config.hidden_size)
 
-    def encode(self, texts: Sequence[str], *, role: Role, languages: Sequence[str]) -> Vectors:
-        """Shape (texts, dimensions). A text's vector does not depend on what it is batched with, up to rounding."""
-        if not len(texts):
-            return np.empty((0, self.model.config.hidden_size), np.float32)
+    def tokenise(self, texts: Sequence[str], role: Role, languages: Sequence[str]) -> list[list[int]]:
+        """See `TokenEncoder.tokenise`. The language does not matter."""
         ids: list[list[int]] = self.tokenizer(
             [self.prompts[role] + text for text in texts],
             truncation=True,
@@ -56,81 +58,134 @@ class TransformerEncoder:
             return_attention_mask=False,
             return_token_type_ids=False,
         )["input_ids"]
-        result: Vectors | None = None
-        for at in batches([len(row) for row in ids], self.budget):
-            vectors = self._forward([ids[row] for row in at])
-            if result is None:
-                result = np.empty((len(texts), vectors.shape[1]), np.float32)
-            result[at] = vectors
-        assert result is not None  # there is at least one text, hence one batch
-        return result
+        return ids
 
-    def _forward(self, ids: Sequence[Sequence[int]]) -> Vectors:
+    def forward(self, ids: Sequence[Sequence[int]], languages: Sequence[str]) -> Vectors:
+        """See `TokenEncoder.forward`."""
         torch = package("torch", NAME)
-        longest = max(1, *(len(row) for row in ids))
-        padded = torch.full((len(ids), longest), self.tokenizer.pad_token_id or 0, dtype=torch.long)
-        mask = torch.zeros((len(ids), longest), dtype=torch.long)
-        for number, row in enumerate(ids):
-            padded[number, : len(row)] = torch.tensor(row, dtype=torch.long)
-            mask[number, : len(row)] = 1
-        device = self.model.device
         with torch.inference_mode():
-            padded, mask = padded.to(device), mask.to(device)
-            states = self.model(input_ids=padded, attention_mask=mask).last_hidden_state.float()
-            if self.pooling == "cls":
-                pooled = states[:, 0]
+            tokens, mask = padded(ids, self.tokenizer.pad_token_id or 0, self.model.device)
+            output = self.model(input_ids=tokens, attention_mask=mask, **self.extras(tokens, languages))
+            if self.pooling == "pooler":
+                pooled = output.pooler_output.float()
+            elif self.pooling == "cls":
+                pooled = output.last_hidden_state[:, 0].float()
             else:
-                weight = mask.unsqueeze(-1).float()
-                pooled = (states * weight).sum(1) / weight.sum(1).clamp(min=1)
+                pooled = mean_of(output.last_hidden_state.float(), mask)
             vectors: Vectors = pooled.cpu().numpy()
         return vectors
+
+    def extras(self, tokens: Foreign, languages: Sequence[str]) -> dict[str, Any]:
+        """What else the model is given, for those that are told the language."""
+        return {}
 
 
 def load(folder: Path, settings: Settings, device: str) -> Loaded:
     """The model in `folder`; mean pooling unless the settings say otherwise.
 
     Raises:
-        InputError: pickled weights, an architecture with a decoder, or a folder that transformers cannot load.
+        InputError: pickled weights, an architecture with a decoder, weights that are missing, or a folder that
+            transformers cannot load.
         MissingResourceError: a package is not installed.
     """
-    refuse_pickled(folder)
+    pooling = pooling_among(folder, settings, ("mean", "cls", "pooler"))
+    model, tokenizer = from_folder(folder, settings, device)
+    max_length = _max_length(folder, settings, tokenizer, model)
+    prompts = prompts_of(settings)
+    encoder = TransformerEncoder(model, tokenizer, pooling, max_length, prompts, Pace(device, settings.batch_tokens))
+    return described(NAME, encoder, settings, {})
+
+
+def described(adapter: str, encoder: TransformerEncoder, settings: Settings, choices: Mapping[str, Any]) -> Loaded:
+    """An encoder with what there is to say about it; `choices` are added to those that all have."""
+    details = {
+        "adapter": adapter,
+        "architecture": type(encoder.model).__name__,
+        "dimensions": encoder.dimensions,
+        "parameters": sum(p.numel() for p in encoder.model.parameters()),
+        "device": encoder.pace.device,
+    }
+    common = {"pooling": encoder.pooling, "max_length": encoder.max_length, "precision": settings.precision}
+    similarity = settings.similarity or "cosine"
+    prompts = {str(role): text for role, text in encoder.prompts.items()}
+    return Loaded(encoder, prompts, similarity, {**common, **choices}, details)
+
+
+def from_folder(folder: Path, settings: Settings, device: str) -> tuple[Foreign, Foreign]:
+    """The model, in evaluation mode on its device, and its tokenizer.
+
+    Raises:
+        InputError: see `load`.
+    """
+    torch_only(folder, settings)
+    refuse_unsafe(folder, settings)
     torch = package("torch", NAME)
     library = package("transformers", NAME)
+    trust: dict[str, Any] = {"local_files_only": True, "trust_remote_code": settings.trust_remote_code}
     try:
-        config = library.AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+        config = library.AutoConfig.from_pretrained(str(folder), **trust)
         if config.is_encoder_decoder:
             raise InputError(f"{folder}: {config.model_type} has an encoder and a decoder; this adapter takes encoders")
-        tokenizer = library.AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+        tokenizer = library.AutoTokenizer.from_pretrained(str(folder), **trust)
         with no_loading_bars():
-            model = library.AutoModel.from_pretrained(
+            model, found = library.AutoModel.from_pretrained(
                 str(folder),
                 config=config,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
+                use_safetensors=None if settings.trust_remote_code else True,
                 torch_dtype=getattr(torch, settings.precision),
+                output_loading_info=True,
+                **trust,
             )
     except InputError:
         raise
     except Exception as error:  # the library and those below it raise whatever they like on files that are not right
-        reason = " ".join(str(error).split())
-        raise InputError(f"{folder}: transformers cannot load it ({type(error).__name__}: {reason})") from error
-    model = model.eval().to(device)
+        raise InputError(f"{folder}: transformers cannot load it ({told(error)})") from error
+    # A checkpoint of a language model lacks the pooler, which only `pooling: pooler` looks at.
+    unused = () if settings.pooling == "pooler" else ("pooler.",)
+    refuse_missing(folder, [name for name in found["missing_keys"] if not name.startswith(unused or "\0")])
+    return model.eval().to(device), tokenizer
+
+
+def refuse_missing(folder: Path, names: Sequence[str]) -> None:
+    """Weights that are not in a checkpoint would be random, and the vectors would mean nothing.
+
+    Raises:
+        InputError: there are some.
+    """
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        raise InputError(
+            f"{folder}: the checkpoint lacks weights of the encoder: {sorted(names)[0]}{more}; is it a checkpoint of "
+            "this architecture?"
+        )
+
+
+def torch_only(folder: Path, settings: Settings) -> None:
+    """Only sentence-transformers has other backends.
+
+    Raises:
+        InputError: another is asked for.
+    """
+    if settings.backend != "torch":
+        raise InputError(f"{folder}: the backend {settings.backend} is for sentence-transformers models only")
+
+
+def pooling_among(folder: Path, settings: Settings, known: Sequence[Pooling]) -> Pooling:
+    """The pooling in force, mean if none is given.
+
+    Raises:
+        InputError: the adapter has no such pooling.
+    """
     pooling: Pooling = settings.pooling or "mean"
+    if pooling not in known:
+        raise InputError(f"{folder}: pooling {pooling} is not for this kind of model; it has {', '.join(known)}")
+    return pooling
+
+
+def prompts_of(settings: Settings) -> dict[Role, str]:
+    """The prompts of both roles, empty where none are given."""
     given = settings.prompts or {}
-    prompts: dict[Role, str] = {"query": given.get("query", ""), "document": given.get("document", "")}
-    max_length = _max_length(folder, settings, tokenizer, model)
-    encoder = TransformerEncoder(model, tokenizer, pooling, max_length, prompts, budget_for(device))
-    details = {
-        "adapter": NAME,
-        "architecture": type(model).__name__,
-        "dimensions": config.hidden_size,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "device": device,
-    }
-    choices = {"pooling": pooling, "max_length": max_length, "precision": settings.precision}
-    similarity = settings.similarity or "cosine"
-    return Loaded(encoder, {str(role): text for role, text in prompts.items()}, similarity, choices, details)
+    return {"query": given.get("query", ""), "document": given.get("document", "")}
 
 
 def _max_length(folder: Path, settings: Settings, tokenizer: Foreign, model: Foreign) -> int:
@@ -139,20 +194,27 @@ def _max_length(folder: Path, settings: Settings, tokenizer: Foreign, model: For
     Raises:
         InputError: the manifest asks for more than the model can take.
     """
-    capacity = _positions(model)
-    if settings.max_length is not None:
-        if capacity is not None and settings.max_length > capacity:
-            raise InputError(
-                f"{folder}: max_length {settings.max_length} is more than the model's {capacity} positions"
-            )
-        return settings.max_length
+    capacity = positions(model)
     own = tokenizer.model_max_length
     # A tokenizer that knows no limit says so with a huge number.
     limits = [limit for limit in (own if own < 1e9 else None, capacity) if limit is not None]
-    return int(min(limits)) if limits else 512
+    return length_within(folder, settings, capacity, int(min(limits)) if limits else 512)
 
 
-def _positions(model: Foreign) -> int | None:
+def length_within(folder: Path, settings: Settings, capacity: int | None, default: int) -> int:
+    """The manifest's length or the default.
+
+    Raises:
+        InputError: the manifest asks for more than the model can take.
+    """
+    if settings.max_length is None:
+        return default
+    if capacity is not None and settings.max_length > capacity:
+        raise InputError(f"{folder}: max_length {settings.max_length} is more than the model's {capacity} positions")
+    return settings.max_length
+
+
+def positions(model: Foreign) -> int | None:
     """How many tokens the model's position table has room for, if it has one."""
     embeddings = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
     count = getattr(embeddings, "num_embeddings", None)

@@ -1,0 +1,205 @@
+"""Batches of texts of similar length under a token budget that gives way where memory runs out."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+
+from xlir_bench.encoders.checkpoint import Foreign, package
+from xlir_bench.encoders.protocol import Role, Vectors
+from xlir_bench.errors import MissingResourceError
+
+log = logging.getLogger(__name__)
+
+Rows = npt.NDArray[np.int64]
+Tokens = Sequence[int]
+
+CHUNK = 512
+"""Texts tokenised at a time: while the model works on one chunk, the next is tokenised."""
+
+_MOST = 1024
+
+
+def batches(lengths: Sequence[int], budget: int, most: int = _MOST) -> Iterator[Rows]:
+    """Cut texts into batches of similar length, longest first, so that a batch's padded size fits a budget.
+
+    Args:
+        lengths: tokens of each text.
+        budget: tokens of a batch, padding included; a text that is longer than it is a batch of its own.
+        most: texts in a batch.
+
+    Yields:
+        Positions of texts; together they are all positions, once each.
+    """
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    begin = 0
+    while begin < len(order):
+        longest = max(1, lengths[order[begin]])
+        size = min(most, max(1, budget // longest))
+        yield order[begin : begin + size]
+        begin += size
+
+
+def budget_for(device: str) -> int:
+    """Padded tokens per batch: on a CPU what its caches like, on an accelerator what its free memory allows."""
+    if device.startswith("cuda"):
+        free, _ = package("torch", "a neural encoder").cuda.mem_get_info(device)
+        # A token of a large encoder (1024 wide, float32) costs about 100 kB of activations; half the memory is spared.
+        return int(np.clip(free // 200_000, 8192, 131_072))
+    if device == "cpu":
+        # Small batches stay in the caches and pad little; several threads need enough rows to share.
+        return int(np.clip(512 * package("torch", "a neural encoder").get_num_threads(), 1024, 4096))
+    return 16384
+
+
+class Pace:
+    """The token budget of one model on one device.
+
+    Args:
+        device: e.g. "cuda:0".
+        budget: tokens per batch; `budget_for(device)` if none is given.
+    """
+
+    def __init__(self, device: str, budget: int | None = None) -> None:
+        self.device = device
+        self.budget = budget or budget_for(device)
+
+    def run(self, lengths: Sequence[int], forward: Callable[[Rows], Vectors]) -> Vectors:
+        """What `forward` gives for all texts, shape (texts, dimensions), computed batch by batch.
+
+        A batch that does not fit into memory is halved, and so is the budget of all that follow.
+
+        Args:
+            lengths: tokens of each text; at least one.
+            forward: from positions of texts to their vectors, in that order.
+
+        Raises:
+            MissingResourceError: a single text does not fit.
+        """
+        waiting = list(batches(lengths, self.budget))[::-1]
+        result: Vectors | None = None
+        while waiting:
+            at = waiting.pop()
+            try:
+                vectors = forward(at)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                half = self._smaller(at, lengths)
+                waiting += [at[half:], at[:half]]
+                continue
+            if result is None:
+                result = np.empty((len(lengths), vectors.shape[1]), np.float32)
+            result[at] = vectors
+        assert result is not None  # there is at least one text, hence one batch
+        return result
+
+    def _smaller(self, at: Rows, lengths: Sequence[int]) -> int:
+        """Where to cut a batch that was too large; the budget becomes what the first half needs."""
+        longest = max(1, lengths[at[0]])
+        if len(at) == 1:
+            raise MissingResourceError(
+                f"{self.device} has too little free memory for one text of {longest} tokens: lower max_length in the "
+                "manifest, free memory, or give --device cpu"
+            )
+        half = (len(at) + 1) // 2
+        self.budget = min(self.budget, half * longest)
+        log.warning("out of memory on %s: batches of at most %d tokens from here on", self.device, self.budget)
+        torch = package("torch", "a neural encoder")
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+        elif self.device.startswith("mps"):
+            torch.mps.empty_cache()
+        return half
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a device had no room. Only CUDA has a type for it; MPS and the CPU's allocator raise RuntimeError."""
+    if isinstance(error, MemoryError):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    message = str(error).lower()
+    return (
+        type(error).__name__ == "OutOfMemoryError" or "out of memory" in message or "can't allocate memory" in message
+    )
+
+
+class TokenEncoder(ABC):
+    """An encoder that is a tokenizer and a forward pass. The next chunk is tokenised while the model works on one.
+
+    Attributes:
+        pace: how much goes into a batch.
+        prompts: the text put before each role's texts.
+        dimensions: numbers per vector.
+    """
+
+    pace: Pace
+    prompts: Mapping[Role, str]
+    dimensions: int
+
+    @abstractmethod
+    def tokenise(self, texts: Sequence[str], role: Role, languages: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, with prompt and special tokens, cut to the greatest length."""
+
+    @abstractmethod
+    def forward(self, ids: Sequence[Tokens], languages: Sequence[str]) -> Vectors:
+        """Vectors of one batch, shape (texts, dimensions)."""
+
+    def encode(self, texts: Sequence[str], *, role: Role, languages: Sequence[str]) -> Vectors:
+        """Shape (texts, dimensions). A text's vector does not depend on what it is batched with, up to rounding."""
+        result = np.empty((len(texts), self.dimensions), np.float32)
+        starts = range(0, len(texts), CHUNK)
+        with ThreadPoolExecutor(1, thread_name_prefix="tokenise") as ahead:
+
+            def submit(start: int) -> Future[list[list[int]]]:
+                part = slice(start, start + CHUNK)
+                return ahead.submit(self.tokenise, texts[part], role, languages[part])
+
+            waiting = submit(0) if len(texts) else None
+            for start in starts:
+                assert waiting is not None  # one is submitted for every start
+                ids = waiting.result()
+                if start + CHUNK < len(texts):
+                    waiting = submit(start + CHUNK)
+                codes = languages[start : start + CHUNK]
+                result[start : start + len(ids)] = self._encoded(ids, codes)
+        return result
+
+    def lengths(self, texts: Sequence[str], *, role: Role, languages: Sequence[str]) -> Rows:
+        """Tokens of each text, shape (texts,); see `protocol.Tokenising`."""
+        return np.array([len(ids) for ids in self.tokenise(texts, role, languages)], dtype=np.int64)
+
+    def _encoded(self, ids: list[list[int]], languages: Sequence[str]) -> Vectors:
+        def forward(at: Rows) -> Vectors:
+            return self.forward([ids[row] for row in at], [languages[row] for row in at])
+
+        return self.pace.run([len(row) for row in ids], forward)
+
+
+def padded(ids: Sequence[Tokens], padding: int, device: str) -> tuple[Foreign, Foreign | None]:
+    """Token ids as a tensor, shape (texts, longest), and their mask: 1 for a token, 0 for padding.
+
+    The mask is None where all texts are of one length: attention is faster without one.
+    """
+    torch = package("torch", "a neural encoder")
+    lengths = np.array([len(row) for row in ids])
+    longest = max(1, int(lengths.max()))
+    mask = np.arange(longest) < lengths[:, None]
+    filled = np.full((len(ids), longest), padding, dtype=np.int64)
+    filled[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in ids])
+    tokens = torch.from_numpy(filled).to(device)
+    return tokens, None if mask.all() else torch.from_numpy(mask.astype(np.int64)).to(device)
+
+
+def mean_of(states: Foreign, mask: Foreign | None) -> Foreign:
+    """The mean of the token vectors that `mask` keeps, shape (texts, dimensions)."""
+    if mask is None:
+        return states.mean(1)
+    weight = mask.unsqueeze(-1).to(states.dtype)
+    return (states * weight).sum(1) / weight.sum(1).clamp(min=1)

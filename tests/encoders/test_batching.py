@@ -1,0 +1,94 @@
+"""Batches give way where memory runs out, and the next chunk is tokenised while the model works."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from xlir_bench.encoders.batching import CHUNK, Pace, TokenEncoder, is_out_of_memory, padded
+from xlir_bench.errors import MissingResourceError
+
+LENGTHS = [5, 40, 3, 17, 8, 8, 21, 2]
+
+
+def device_with_room_for(tokens, seen):
+    """Each text's vector is its length; a batch beyond the room fails as a device does."""
+
+    def forward(at):
+        size = len(at) * max(LENGTHS[row] for row in at)
+        seen.append(size)
+        if size > tokens:
+            raise RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)")
+        return np.array([[LENGTHS[row]] for row in at], np.float32)
+
+    return forward
+
+
+@pytest.mark.parametrize("room", [40, 60, 100, 1000])
+def test_a_batch_that_does_not_fit_is_halved_and_no_text_is_lost(room, caplog):
+    seen = []
+    pace = Pace("cpu", 1000)
+    with caplog.at_level(logging.WARNING):
+        vectors = pace.run(LENGTHS, device_with_room_for(room, seen))
+    assert vectors[:, 0].tolist() == LENGTHS
+    assert ("out of memory on cpu" in caplog.text) == (max(seen) > room)
+    seen.clear()
+    pace.run(LENGTHS, device_with_room_for(room, seen))
+    assert max(seen) <= max(room, *LENGTHS)  # what was learned holds for the blocks that follow
+
+
+def test_a_single_text_that_does_not_fit_is_one_line():
+    with pytest.raises(MissingResourceError, match=r"too little free memory for one text of 40 tokens.*--device cpu"):
+        Pace("cpu", 1000).run(LENGTHS, device_with_room_for(39, []))
+
+
+def test_other_failures_pass_through():
+    def forward(at):
+        raise RuntimeError("shape mismatch")
+
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        Pace("cpu", 1000).run(LENGTHS, forward)
+
+
+def test_what_counts_as_want_of_memory():
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
+    assert is_out_of_memory(
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
+    )
+    assert is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(ValueError("out of memory"))
+
+
+def test_the_next_chunk_is_tokenised_before_the_model_is_through_with_one():
+    ahead = threading.Event()
+    waited = []
+
+    class Watched(TokenEncoder):
+        pace, prompts, dimensions = Pace("cpu", 10**9), {"query": "", "document": ""}, 1
+        chunks = 0
+
+        def tokenise(self, texts, role, languages):
+            self.chunks += 1
+            if self.chunks == 2:
+                ahead.set()
+            return [[int(text)] for text in texts]
+
+        def forward(self, ids, languages):
+            waited.append(ahead.wait(timeout=10))
+            return np.array([[row[0]] for row in ids], np.float32)
+
+    texts = [str(row) for row in range(2 * CHUNK + 3)]
+    vectors = Watched().encode(texts, role="query", languages=["en"] * len(texts))
+    assert vectors[:, 0].tolist() == list(range(len(texts)))
+    assert waited[0]
+
+
+def test_padding_is_masked_and_left_out_where_there_is_none():
+    tokens, mask = padded([[7, 8, 9], [5]], 1, "cpu")
+    assert tokens.tolist() == [[7, 8, 9], [5, 1, 1]]
+    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert padded([[7, 8], [5, 6]], 1, "cpu")[1] is None

@@ -1,0 +1,256 @@
+"""Embedding servers, against a real one on this machine that misbehaves in every way it is told to."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import threading
+import time
+from collections import Counter
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from xlir_bench.collection import Texts
+from xlir_bench.encoders import VectorCache, encode_texts, resolve, server
+from xlir_bench.errors import InputError, MissingResourceError
+
+KEY = "sk-test-3141592653"
+TEXTS = Texts([str(row) for row in range(1000)], [f"text number {row}" for row in range(1000)], ["en"] * 1000)
+
+
+def vector_of(text, width=8):
+    rng = np.random.default_rng(sum(map(ord, text)) * 1000 + len(text))
+    return rng.normal(size=width).round(4).tolist()
+
+
+class Server(ThreadingHTTPServer):
+    """Answers well, except where `behaviour(number of the request, texts)` says how not to."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.behaviour = lambda number, texts: None
+        self.paid = Counter()
+        self.requests = 0
+        self.headers_seen = []
+        self.bodies = []
+        self.lock = threading.Lock()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments):
+        pass
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        texts = body["input"]
+        with self.server.lock:
+            number = self.server.requests
+            self.server.requests += 1
+            self.server.headers_seen.append(self.headers)
+            self.server.bodies.append({**body, "path": self.path})
+        action = self.server.behaviour(number, texts) or {}
+        time.sleep(action.get("slow", 0))
+        if action.get("close"):
+            self.close_connection = True
+            return
+        if "status" in action:
+            self.reply(action["status"], {"error": {"message": action.get("message", "no")}}, action.get("headers", {}))
+            return
+        rows = [{"index": i, "embedding": vector_of(t, action.get("width", 8))} for i, t in enumerate(texts)]
+        with self.server.lock:
+            self.server.paid.update(texts)
+        data = rows[: len(rows) - action.get("short", 0)]
+        self.reply(200, action.get("answer", {"data": data[::-1]}), {})
+
+    def reply(self, status, content, headers):
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.wfile.write(body)
+
+
+@pytest.fixture
+def live(monkeypatch):
+    running = Server()
+    thread = threading.Thread(target=running.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    monkeypatch.setenv("OPENAI_BASE_URL", running.url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr(server.random, "uniform", lambda low, high: 0.002)  # seconds become milliseconds
+    yield running
+    running.shutdown()
+    running.server_close()
+
+
+def run(cache=None, texts=TEXTS):
+    model = resolve("openai:some-model")
+    return encode_texts(model.retriever, model.info, texts, "document", cache=cache)
+
+
+def expected():
+    return np.array([vector_of(text) for text in TEXTS.texts], np.float32)
+
+
+def only_texts(paid):
+    return {text: count for text, count in paid.items() if text != server._PROBE}
+
+
+def test_vectors_come_in_the_order_of_the_texts_with_the_key_in_one_header(live):
+    encoded = run()
+    np.testing.assert_array_equal(encoded.vectors, expected())
+    assert {headers["Authorization"] for headers in live.headers_seen} == {f"Bearer {KEY}"}
+    assert {body["path"] for body in live.bodies} == {"/v1/embeddings"}
+    assert {body["model"] for body in live.bodies} == {"some-model"}
+    assert max(len(body["input"]) for body in live.bodies) == server.TEXTS_PER_REQUEST
+    assert set(only_texts(live.paid).values()) == {1}
+
+
+def test_several_requests_are_on_their_way_at_once(live):
+    live.behaviour = lambda number, texts: {"slow": 0.3}
+    model = resolve("openai:some-model")
+    since = time.perf_counter()
+    encode_texts(model.retriever, model.info, TEXTS, "document")
+    assert time.perf_counter() - since < 0.3 * len(TEXTS) / server.TEXTS_PER_REQUEST / 2
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"status": 429},
+        {"status": 500},
+        {"status": 503},
+        {"close": True},
+        {"status": 429, "headers": {"Retry-After": "0"}},
+    ],
+    ids=str,
+)
+def test_what_passes_is_asked_again_and_nothing_is_paid_for_twice(live, trouble):
+    live.behaviour = lambda number, texts: trouble if number % 3 == 1 else None
+    np.testing.assert_array_equal(run().vectors, expected())
+    assert set(only_texts(live.paid).values()) == {1}
+
+
+@pytest.mark.parametrize("date", [False, True], ids=["seconds", "date"])
+def test_the_time_that_the_server_names_is_waited_for(live, date):
+    model = resolve("openai:some-model")
+    first = live.requests
+    value = formatdate(time.time() + 2, usegmt=True) if date else "1"
+    live.behaviour = lambda number, texts: (
+        {"status": 429, "headers": {"Retry-After": value}} if number == first else None
+    )
+    since = time.perf_counter()
+    model.retriever.encode(["a"], role="query", languages=["en"])
+    assert time.perf_counter() - since >= 0.9
+
+
+def test_a_wait_beyond_patience_ends_the_run_in_one_line(live):
+    live.behaviour = lambda number, texts: {"status": 429, "headers": {"Retry-After": "3600"}}
+    with pytest.raises(MissingResourceError, match=r"asks to wait 3,600 s \(429 no\)") as raised:
+        run()
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"short": 1}, r"returned \d+ vectors for \d+ texts"),
+        ({"width": 5}, "returned 5 dimensions where 8 were expected"),
+        ({"answer": {"data": [{"index": 0, "embedding": ["x"]}]}}, "something else than embeddings"),
+        ({"answer": ["nothing"]}, "something else than embeddings"),
+        (
+            {"status": 401, "message": f"Incorrect API key provided: {KEY}"},
+            r"refused .*\*\*\*.*check the key in OPENAI_API",
+        ),
+        ({"status": 404, "message": "model not found"}, "model not found.*check the address"),
+        ({"status": 302, "headers": {"Location": "http://elsewhere.invalid"}}, "refused .*302"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_wrong_answer_ends_the_run_in_one_line_without_the_key(live, answer, message, caplog):
+    model = resolve("openai:some-model")
+    live.behaviour = lambda number, texts: answer
+    with caplog.at_level(logging.DEBUG), pytest.raises(InputError, match=message) as raised:
+        encode_texts(model.retriever, model.info, TEXTS, "document")
+    assert "\n" not in str(raised.value)
+    assert KEY not in str(raised.value) + caplog.text + json.dumps(model.info.details)
+
+
+def test_a_server_that_never_recovers_ends_the_run_and_no_text_is_paid_for_again_after_a_restart(live, tmp_path):
+    live.behaviour = lambda number, texts: {"status": 500} if "text number 500" in texts else None
+    with pytest.raises(MissingResourceError, match="did not answer 8 requests"):
+        run(VectorCache(tmp_path))
+    before = dict(only_texts(live.paid))
+    assert before
+    live.behaviour = lambda number, texts: None
+    encoded = run(VectorCache(tmp_path))
+    np.testing.assert_array_equal(encoded.vectors, expected())
+    assert encoded.from_cache == len(before)
+    assert set(only_texts(live.paid).values()) == {1}
+
+
+def test_a_request_that_was_answered_while_another_failed_is_kept(live, tmp_path):
+    """All requests of the first wave but one are slow and good; the fast bad one ends the run."""
+    model = resolve("openai:some-model")
+    live.behaviour = lambda number, texts: {"status": 400} if "text number 999" in texts else {"slow": 0.3}
+    with pytest.raises(InputError, match="400"):
+        encode_texts(model.retriever, model.info, TEXTS, "document", cache=VectorCache(tmp_path))
+    stored = len(VectorCache(tmp_path).shelf(model.info.fingerprint, "document"))
+    assert stored == sum(only_texts(live.paid).values()) > 0
+
+
+def test_a_server_whose_model_changes_under_its_name_is_another_model(live, monkeypatch):
+    first = resolve("openai:some-model").info
+    assert resolve("openai:some-model").info.fingerprint == first.fingerprint
+    original = vector_of
+    monkeypatch.setitem(globals(), "vector_of", lambda text, width=8: [x + 1e-6 for x in original(text, width)])
+    assert resolve("openai:some-model").info.fingerprint == first.fingerprint  # rounding
+    monkeypatch.setitem(globals(), "vector_of", lambda text, width=8: original(text + "!", width))
+    assert resolve("openai:some-model").info.fingerprint != first.fingerprint
+    assert resolve("openai:another").info.fingerprint != first.fingerprint
+
+
+def test_a_manifest_names_address_model_and_the_variable_of_the_key(live, tmp_path, monkeypatch):
+    (tmp_path / "submission.yaml").write_text(
+        f"name: served\nadapter: openai\nlicence: proprietary\nprompts: {{query: 'q: '}}\n"
+        f"source: {{server: '{live.url}/', model: m, key: MY_KEY, dimensions: 8}}\n"
+    )
+    with pytest.raises(MissingResourceError, match="set the environment variable MY_KEY"):
+        resolve(str(tmp_path))
+    monkeypatch.setenv("MY_KEY", KEY)
+    model = resolve(str(tmp_path))
+    model.retriever.encode(["a"], role="query", languages=["en"])
+    assert live.bodies[-1]["input"] == ["q: a"]
+    assert live.bodies[-1]["dimensions"] == 8
+    assert KEY not in repr(model.info)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://user:secret@host/v1", "ftp://host", "host/v1", "https://host/v1?key=secret"]
+)
+def test_an_address_may_hold_no_secret_and_must_be_one(address):
+    with pytest.raises(InputError, match="address"):
+        server.Endpoint(address, "m")
+
+
+def test_a_server_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setattr(server.random, "uniform", lambda low, high: 0.0)
+    with pytest.raises(MissingResourceError, match=r"http://127\.0\.0\.1:9/v1 .*did not answer") as raised:
+        resolve("openai:m")
+    assert "\n" not in str(raised.value)
