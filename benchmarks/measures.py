@@ -3,9 +3,9 @@
     python benchmarks/measures.py --data DIR [--queries 200]
 
 All three start from the same matrix of scores (13,090 x 13,014) and end with one value per query and measure. The peers
-want dictionaries or typed runs of every scored document: 170 million entries, more than memory holds. They are measured on
-a sample of queries and extrapolated; their time is split into making their input and evaluating it, and the ratio of the
-evaluation alone is printed beside the whole. ranx compiles its kernels before it is timed, as xlir-bench does.
+want dictionaries or typed runs of every scored document: 170 million entries, more than memory holds. They are measured
+on a sample of queries and extrapolated; their time is split into making their input and evaluating it, and the ratio of
+the evaluation alone is printed beside the whole. ranx compiles its kernels before it is timed, as xlir-bench does.
 """
 
 from __future__ import annotations

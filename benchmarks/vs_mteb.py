@@ -4,8 +4,8 @@
 
 mteb knows no setting across languages: a pair (query language, document language) is a retrieval task of its own, built
 here in memory from the same collection. Nine of the 121 pairs are measured by default and extrapolated (every pair does
-the same work on nearly the same number of texts); --pairs 121 measures all. xlir-bench does all 121 pairs and the
-multilingual pool of 13,014 candidates on top. Times begin with the texts in memory and end with the scores; neither keeps
+the same work on nearly as many texts); --pairs 121 measures all. xlir-bench does all 121 pairs and the pool of 13,014
+candidates in all languages on top. Times begin with the texts in memory and end with the scores; neither keeps
 embeddings from one run to the next. Each side runs in a process of its own, so that its peak memory is its own.
 """
 
@@ -58,8 +58,15 @@ def make_transformer(folder: Path, collection: Collection) -> Path:
     vocabulary.train_from_iterator(
         collection.documents.texts, vocab_size=16000, special_tokens=special, unk_token="<unk>", show_progress=False
     )
-    tokens = dict(bos_token="<s>", pad_token="<pad>", eos_token="</s>", unk_token="<unk>", mask_token="<mask>")
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=vocabulary._tokenizer, model_max_length=512, **tokens)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=vocabulary._tokenizer,
+        model_max_length=512,
+        bos_token="<s>",
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+    )
     config = XLMRobertaConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,

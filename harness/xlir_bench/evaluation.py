@@ -15,8 +15,9 @@ from time import perf_counter
 import numpy as np
 
 from xlir_bench import __version__
+from xlir_bench.analysis import analysed
 from xlir_bench.collection import Collection, Setting
-from xlir_bench.encoders import Encoder, Model, VectorCache, encode_texts
+from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, encode_texts
 from xlir_bench.errors import XlirError
 from xlir_bench.measures import parse
 from xlir_bench.progress import SILENT, Progress
@@ -60,8 +61,10 @@ def evaluate(
         progress: hears of texts encoded and queries ranked.
 
     Raises:
-        InputError: the model gave something that is not a vector, or a score that is not a number.
+        InputError: the model does not know a language of the collection, or gave something that is not a vector, or a
+            score that is not a number.
     """
+    model.spoken.check(collection.languages, model.info.id)
     clock = _Clock()
     scorer, encoded, from_cache = _scorer(model, collection, cache, progress)
     clock.lap("encode_s")
@@ -107,7 +110,7 @@ def run(
     cache: VectorCache | None = None,
     progress: Progress = SILENT,
 ) -> Kept:
-    """`evaluate`, kept in `output`; what an earlier run finished there is taken as it is.
+    """`evaluate` and `analysed`, kept in `output`; what an earlier run finished there is taken as it is.
 
     Raises:
         InputError: see `evaluate`.
@@ -118,7 +121,11 @@ def run(
     if earlier is not None:
         return Kept(earlier, path, measured_now=False)
     evaluation = evaluate(model, suite, collection, cache=cache, progress=progress)
-    return Kept(evaluation.result, save(evaluation.result, evaluation.ranks, output), measured_now=True)
+    since = perf_counter()
+    result = analysed(evaluation.result, evaluation.ranks)
+    timing = result.timing.model_copy(update={"analyse_s": round(perf_counter() - since, 4)})
+    result = result.model_copy(update={"timing": timing})
+    return Kept(result, save(result, evaluation.ranks, output), measured_now=True)
 
 
 def reference(suite: Suite, collection: Collection) -> SuiteReference:
@@ -166,7 +173,7 @@ def _scorer(
 ) -> tuple[Scorer, int, int]:
     """Scores of the collection by the model, with the number of texts that were encoded and that the cache held."""
     retriever = model.retriever
-    if not isinstance(retriever, Encoder):
+    if not isinstance(retriever, Encoder | Lookup):
         return LexicalScorer(retriever, collection), 0, 0
     documents = encode_texts(retriever, model.info, collection.documents, "document", cache=cache, progress=progress)
     queries = encode_texts(retriever, model.info, collection.queries, "query", cache=cache, progress=progress)
@@ -216,5 +223,6 @@ def _finished(path: Path, model: Model, suite: Suite, collection: Collection) ->
         and earlier.model.fingerprint == model.info.fingerprint
         and earlier.harness == {"version": __version__}
         and asked == answered
+        and earlier.intervals is not None
     )
     return earlier if same else None

@@ -188,3 +188,45 @@ def test_importing_the_package_loads_no_heavy_library():
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+FAILING_FACTORY = """
+import numpy as np
+
+class Failing:
+    def encode(self, texts, *, role, languages):
+        if "fi" in languages:
+            raise RuntimeError("the model broke")
+        return np.array([[len(t), t.count("e"), 1] for t in texts], dtype=np.float32)
+
+def build():
+    return Failing()
+"""
+
+
+def test_a_fault_in_one_suite_does_not_lose_the_others(tmp_path):
+    import yaml
+
+    (tmp_path / "failing.py").write_text(FAILING_FACTORY)
+    declared = yaml.safe_load(xlir_bench("suites", "show", "xlir-mini").stdout)
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump({**declared, "name": "small", "languages": ["de", "en"]}))
+    from xlir_bench.resources import folder
+
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "small").symlink_to(folder("suites") / "xlir-mini")
+    command = [
+        "run",
+        "failing.py:build",
+        "--suite",
+        "xlir-mini",
+        "--suite",
+        "small.yaml",
+        "--data",
+        "data",
+        "--output",
+        "r",
+    ]
+    finished = xlir_bench(*command, cwd=tmp_path)
+    assert finished.returncode == 2
+    assert "1 of 2 suites failed: xlir-mini; the others are finished" in finished.stderr
+    assert len(list((tmp_path / "r").rglob("small.json"))) == 1

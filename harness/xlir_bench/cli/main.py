@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 
@@ -13,8 +14,15 @@ from xlir_bench.errors import XlirError
 
 _COMMANDS = {
     "run": "Measure a model on one or more suites.",
-    "suites": "List, show and check the suites.",
+    "suites": "List, show, fetch and check the suites.",
     "report": "Build a static page from results.",
+    "cache": "Show and prune stored vectors.",
+    "compare": "Compare encoders by their stored results: differences, intervals, tests.",
+    "gate": "Say whether a candidate is worse than a baseline, beyond a budget and beyond chance.",
+    "align": "Say how alike an encoder makes translations, language by language.",
+    "export": "Write results as mteb, TREC, CSV, Parquet, LaTeX or JSON.",
+    "import": "Take published results as submissions.",
+    "submit": "Make, check and verify submissions.",
 }
 
 
@@ -27,7 +35,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"xlir_bench.cli.{cmd_name}").command
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = import_module(f"xlir_bench.cli.{module}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import update_wrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict, cast
 
 import click
 
+from xlir_bench.errors import InputError, XlirError
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class EncoderOptions(TypedDict):
+    """The fields of `encoders.Options`, as typed."""
+
+    precision: Literal["float32", "bfloat16", "float16", "auto"] | None
+    backend: Literal["torch", "onnx", "openvino"] | None
+    batch_tokens: int | None
+    trust_remote_code: bool
+    stored_as: Literal["float32", "float16"]
 
 
 class Listed(click.ParamType[tuple[str, ...]]):
@@ -38,4 +53,94 @@ data: Decorator = click.option(
     help="Folder searched first for a suite's files, as DIR/SUITE/ or DIR/ itself.  [env: XLIR_BENCH_DATA]",
 )
 languages: Decorator = click.option("--languages", type=Listed(), help="Only these, e.g. ar,de,en.")
+offline: Decorator = click.option(
+    "--offline",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    envvar="XLIR_BENCH_OFFLINE",
+    callback=lambda context, parameter, value: _forbid(value),
+    help="Open no connection, whatever is missing.  [env: XLIR_BENCH_OFFLINE]",
+)
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, and nothing else there.")
+
+
+def _forbid(offline: bool) -> None:
+    if offline:
+        from xlir_bench.offline import forbid_network
+
+        forbid_network()
+
+
+@contextmanager
+def noted(failures: dict[str, XlirError], suite: str, *, alone: bool) -> Iterator[None]:
+    """Note what stops a suite, so that the next one has its turn. A fault in code stops only where it is the last.
+
+    Args:
+        failures: suite -> what stopped it; is added to.
+        suite: the suite's name.
+        alone: there is no other suite, so that a fault may keep its traceback as its message.
+    """
+    try:
+        yield
+    except XlirError as error:
+        failures[suite] = error
+    except Exception as error:
+        if alone:
+            raise
+        traceback.print_exc()
+        failures[suite] = InputError(f"stopped by {type(error).__name__}: {error} (its traceback is above)")
+
+
+def report_failures(failures: Mapping[str, XlirError], suites: int) -> None:
+    """Name the suites that failed. One that was alone speaks for itself; of several the first gives the exit code.
+
+    Raises:
+        XlirError: there are failures.
+    """
+    if not failures:
+        return
+    first = next(iter(failures.values()))
+    if suites == 1:
+        raise first
+    for name, error in failures.items():
+        click.echo(f"failed: {name}: {' '.join(str(error).split())}", err=True)
+    raise type(first)(f"{len(failures)} of {suites} suites failed: {', '.join(failures)}; the others are finished")
+
+
+_ENCODER: tuple[Decorator, ...] = (
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+        help="Of weights and computation; auto takes half where the device gains by it.  [default: the manifest's]",
+    ),
+    click.option(
+        "--backend", type=click.Choice(["torch", "onnx", "openvino"]), help="Of a sentence-transformers model."
+    ),
+    click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens per batch.  [default: by device]"),
+    click.option(
+        "--trust-remote-code", is_flag=True, help="Run code that comes with the model, and read pickled weights."
+    ),
+    click.option(
+        "--cache-as",
+        "stored_as",
+        type=click.Choice(["float32", "float16"]),
+        default="float32",
+        show_default=True,
+        help="Type of stored vectors; float16 rounds all vectors of the run.",
+    ),
+)
+
+
+def encoder(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a model, gathered into one argument `encoder_options`."""
+    names = EncoderOptions.__annotations__
+
+    def gathered(**arguments: Any) -> Any:  # noqa: ANN401  (whatever the command takes and returns)
+        chosen = cast(EncoderOptions, {name: arguments.pop(name) for name in names})
+        return command(encoder_options=chosen, **arguments)
+
+    decorated: Callable[..., Any] = update_wrapper(gathered, command)
+    for decorate in reversed(_ENCODER):
+        decorated = decorate(decorated)
+    return decorated

@@ -9,8 +9,10 @@ import click
 
 from xlir_bench.cli import options
 from xlir_bench.collection import SETTINGS
+from xlir_bench.errors import XlirError
 
 if TYPE_CHECKING:
+    from xlir_bench.encoders.plan import Plan
     from xlir_bench.results import Result
 
 
@@ -21,11 +23,13 @@ if TYPE_CHECKING:
     "suites",
     multiple=True,
     metavar="SUITE",
-    help="A suite's name or YAML file; may be repeated.  [default: xlir-mini]",
+    help="A suite or group by name, a YAML file, a folder, mteb:TASK or ir_datasets:ID; may be repeated.  "
+    "[default: xlir-mini]",
 )
 @options.languages
 @click.option("--settings", type=options.Listed(SETTINGS), help="Only these, e.g. monolingual,multilingual.")
 @options.data
+@options.offline
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
 )
 @click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]")
 @click.option("--no-cache", is_flag=True, help="Neither read nor keep vectors of earlier runs.")
+@options.encoder
+@click.option("--dry-run", is_flag=True, help="Say how much there is to do and how long it would take, and stop.")
 @options.as_json
 def command(
     model_id: str,
@@ -45,47 +51,100 @@ def command(
     output: Path,
     device: str | None,
     no_cache: bool,
+    encoder_options: options.EncoderOptions,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Measure a model on one or more suites.
 
     MODEL_ID is a bundled submission (xlir-hybrid-static), `bm25`, `random`, a folder with a model, FILE.py:FACTORY,
-    PACKAGE.MODULE:FACTORY, or a model of the hub (ORG/NAME).
+    PACKAGE.MODULE:FACTORY, mteb:NAME, openai:MODEL, or a model of the hub (ORG/NAME).
 
     Results go to OUTPUT/MODEL/SUITE.json with a Parquet table of ranks beside it, and OUTPUT/index.html shows all of
     them. An interrupted run goes on where it was. With --json, one Result per line goes to stdout.
+
+    A suite's files are searched in DIR and in the cache, then fetched. Of several suites, one that fails does not stop
+    the others: it is named at the end, with the exit code of the first failure. A group's mean follows its suites.
     """
-    from xlir_bench.encoders import VectorCache, resolve
+    from xlir_bench.encoders import Options, VectorCache, resolve
+    from xlir_bench.encoders.plan import plan
     from xlir_bench.evaluation import run
     from xlir_bench.leaderboard import build
     from xlir_bench.progress import bar
     from xlir_bench.results import find_results, load_result
     from xlir_bench.results.store import check_writable
-    from xlir_bench.suites import DEFAULT_SUITE, find, load
+    from xlir_bench.suites import DEFAULT_SUITE, expand, obtain
 
-    chosen = [find(name).narrowed(settings) for name in suites or (DEFAULT_SUITE,)]
-    collections = [load(suite, data, languages) for suite in chosen]
-    check_writable(output)
-    model = resolve(model_id, device)
-    cache = None if no_cache else VectorCache()
-    for suite, collection in zip(chosen, collections, strict=True):
-        click.echo(f"{model.info.id} on {suite.name} ({' '.join(collection.languages)})", err=True)
-        with bar() as progress:
-            kept = run(model, suite, collection, output, cache=cache, progress=progress)
-        if as_json:
-            click.echo(kept.result.model_dump_json())
-        else:
-            _print_summary(kept.result)
-        click.echo(f"result: {kept.path}{'' if kept.measured_now else ' (finished by an earlier run)'}", err=True)
-    page = build([load_result(path) for path in find_results([output])], output)
-    click.echo(f"page: {page}", err=True)
+    asked = suites or (DEFAULT_SUITE,)
+    chosen = expand(asked)
+    if not dry_run:
+        check_writable(output)
+    model = resolve(model_id, device, Options(**encoder_options))
+    cache = None if no_cache else VectorCache(stored_as=encoder_options["stored_as"])
+    summaries: dict[str, dict[str, dict[str, float]]] = {}
+    failures: dict[str, XlirError] = {}
+    for suite in chosen:
+        with options.noted(failures, suite.name, alone=len(chosen) == 1):
+            narrowed = suite.narrowed(settings)
+            with bar() as progress:
+                collection = obtain(narrowed, data, languages, progress=progress)
+            if dry_run:
+                _print_plan(suite.name, plan(model, collection, cache), as_json)
+                continue
+            click.echo(f"{model.info.id} on {suite.name} ({' '.join(collection.languages)})", err=True)
+            with bar() as progress:
+                kept = run(model, narrowed, collection, output, cache=cache, progress=progress)
+            summaries[suite.name] = kept.result.summary
+            if as_json:
+                click.echo(kept.result.model_dump_json())
+            else:
+                _print_summary(kept.result)
+            click.echo(f"result: {kept.path}{'' if kept.measured_now else ' (finished by an earlier run)'}", err=True)
+    if summaries:
+        _print_means(asked, summaries)
+        page = build([load_result(path) for path in find_results([output])], output)
+        click.echo(f"page: {page}", err=True)
+    options.report_failures(failures, len(chosen))
+
+
+def _print_means(asked: tuple[str, ...], summaries: dict[str, dict[str, dict[str, float]]]) -> None:
+    """The means of the groups that were asked for, with how many of their suites they are over."""
+    from xlir_bench.suites import Group, expand, look_up, mean_over
+
+    for name in asked:
+        group = look_up(name)
+        if isinstance(group, Group):
+            members = [suite.name for suite in expand([name])]
+            done = sum(member in summaries for member in members)
+            click.echo(f"{group.name}: mean of what {done} of {len(members)} suites gave", err=True)
+            for setting, measures in mean_over(group, summaries).items():
+                shown = ", ".join(f"{measure} {_figure(value)}" for measure, value in measures.items())
+                click.echo(f"  {setting}: {shown}", err=True)
+
+
+def _print_plan(suite: str, plan: Plan, as_json: bool) -> None:
+    from dataclasses import asdict
+    from json import dumps
+
+    if as_json:
+        click.echo(dumps({"suite": suite, **asdict(plan)}))
+        return
+    tokens = "unknown" if plan.tokens is None else f"{plan.tokens:,}"
+    seconds = "not timed" if plan.seconds is None else f"about {plan.seconds:,.0f} s"
+    speed = f" ({plan.texts_per_s:,.0f} texts/s)" if plan.texts_per_s else ""
+    click.echo(
+        f"{suite}: {plan.texts:,} texts, {plan.distinct:,} of them distinct, {plan.stored:,} stored already\n"
+        f"  to encode: {plan.missing:,} texts, tokens: {tokens}; time: {seconds}{speed}\n"
+        f"  memory: {plan.memory_bytes / 1e6:,.0f} MB for model and vectors; "
+        f"the cache grows by {plan.disk_bytes / 1e6:,.0f} MB"
+    )
 
 
 def _print_summary(result: Result) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{result.model.id} on {result.suite.name}, means over rows", title_justify="left")
+    table = Table(title="means over rows", title_justify="left")
     table.add_column("setting")
     table.add_column("rows", justify="right")
     measures = list(dict.fromkeys(name for values in result.summary.values() for name in values))

@@ -6,35 +6,44 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xlir_bench.cli import options
+from xlir_bench.errors import InputError, XlirError
+
+if TYPE_CHECKING:
+    from xlir_bench.suites import LanguageCheck, Suite
 
 
 @click.group("suites")
 def command() -> None:
-    """List, show and check the suites."""
+    """List, show, fetch and check the suites."""
 
 
 @command.command("list")
 @options.as_json
 def list_(as_json: bool) -> None:
-    """The suites that come with the package."""
+    """The suites and groups that come with the package."""
     from rich.console import Console
     from rich.table import Table
 
-    from xlir_bench.suites import find, shipped
+    from xlir_bench.suites import expand, find, look_up, shipped, shipped_groups
 
     suites = [find(name) for name in shipped()]
+    groups = [look_up(name) for name in shipped_groups()]
     if as_json:
-        click.echo(json.dumps([suite.model_dump(mode="json") for suite in suites], ensure_ascii=False))
+        rows = [declared.model_dump(mode="json") for declared in (*suites, *groups)]
+        click.echo(json.dumps(rows, ensure_ascii=False))
         return
     table = Table("suite", "version", "languages", "settings", "licence", box=None)
     for suite in suites:
         table.add_row(
             suite.name, str(suite.version), str(len(suite.languages)), ", ".join(suite.settings), suite.licence
         )
+    for group in groups:
+        table.add_row(group.name, "", "", f"group of {len(expand([group.name]))} suites", "")
     Console().print(table)
 
 
@@ -42,16 +51,59 @@ def list_(as_json: bool) -> None:
 @click.argument("name")
 @options.as_json
 def show(name: str, as_json: bool) -> None:
-    """What a suite declares."""
+    """What a suite or group declares, and which of its files have a published hash."""
     import yaml
 
-    from xlir_bench.suites import find
+    from xlir_bench.suites import Group, look_up, pins
 
-    declaration = find(name).model_dump(mode="json", exclude_none=True)
+    found = look_up(name)
+    declaration: dict[str, Any] = found.model_dump(mode="json", exclude_none=True)
+    held = None if isinstance(found, Group) else pins(found)
     if as_json:
+        if held is not None:
+            declaration["hashes"] = asdict(held)
         click.echo(json.dumps(declaration, ensure_ascii=False))
-    else:
-        click.echo(yaml.safe_dump(declaration, sort_keys=False, allow_unicode=True, width=100), nl=False)
+        return
+    click.echo(yaml.safe_dump(declaration, sort_keys=False, allow_unicode=True, width=100), nl=False)
+    if held is not None:
+        click.echo(f"# {held.published} files have a published hash, {len(held.unpublished)} have none", nl=False)
+        click.echo("; of these the first fetch records it" if held.unpublished else "")
+        for file in held.unpublished:
+            known = held.first.get(file)
+            click.echo(f"#   {file}: {f'SHA-256 {known} at the first fetch' if known else 'not fetched yet'}")
+
+
+@command.command("fetch")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@options.languages
+@options.offline
+@options.as_json
+def fetch(names: tuple[str, ...], languages: tuple[str, ...] | None, as_json: bool) -> None:
+    """Get suites' files from where they are published into the cache.
+
+    Only the files of the languages asked for. A download that breaks off goes on where it was, now or the next time.
+    Every file is checked against its published hash; one without is checked against its first fetch from then on.
+    """
+    from xlir_bench import suites as rooms
+    from xlir_bench.progress import bar
+
+    chosen = rooms.expand(names)
+    failures: dict[str, XlirError] = {}
+    for suite in chosen:
+        try:
+            with bar() as progress:
+                done = rooms.fetch(suite, languages, progress=progress)
+        except XlirError as error:
+            failures[suite.name] = error
+            continue
+        if as_json:
+            click.echo(json.dumps({**asdict(done), "folder": str(done.folder)}))
+        else:
+            click.echo(f"{suite.name}: {len(done.new)} files fetched, {len(done.present)} were here: {done.folder}")
+            if done.unpinned:
+                click.echo(f"{suite.name}: {len(done.unpinned)} have no published hash; theirs are recorded", err=True)
+    rooms.forget_archives([suite for suite in chosen if suite.name not in failures])
+    options.report_failures(failures, len(chosen))
 
 
 @command.command("check")
@@ -62,49 +114,77 @@ def show(name: str, as_json: bool) -> None:
 def check(name: str, languages: tuple[str, ...] | None, data: Path | None, as_json: bool) -> None:
     """Read a suite's files and compare them with what was published.
 
-    Hashes, layout, that every judgement resolves, unique ids, no empty text, and the counts per language. Exit code 2
-    where something differs.
+    Hashes, layout, that every judgement resolves, unique ids, empty texts, the counts per language, the script of each
+    language's texts, and the fingerprint of the whole. Exit code 2 where something differs. With --json, one object per
+    suite, one per line.
     """
-    from rich.console import Console
-    from rich.table import Table
+    from xlir_bench.suites import expand
 
+    failures: dict[str, XlirError] = {}
+    chosen = expand([name])
+    for suite in chosen:
+        try:
+            _check(suite, data, languages, as_json)
+        except XlirError as error:
+            failures[suite.name] = error
+    sys.stdout.flush()
+    options.report_failures(failures, len(chosen))
+
+
+def _check(suite: Suite, data: Path | None, languages: tuple[str, ...] | None, as_json: bool) -> None:
+    """Check one suite and print what was found.
+
+    Raises:
+        XlirError: it cannot be read, or is not what was published.
+    """
     import xlir_bench.suites as rooms
-    from xlir_bench.errors import InputError
 
-    suite = rooms.find(name)
     collection = rooms.load(suite, data, languages)
     rows = rooms.check(suite, collection)
+    expected = suite.expect.fingerprint if set(collection.languages) == set(suite.languages) else None
+    same = expected in (None, collection.fingerprint)
     if as_json:
         report = {
             "suite": suite.name,
             "version": suite.version,
             "fingerprint": collection.fingerprint,
-            "languages": [{**asdict(row), "holds": row.holds} for row in rows],
+            "expected_fingerprint": expected,
+            "languages": [{**asdict(row), "holds": row.holds, "problems": row.problems} for row in rows],
             "queries": len(collection.queries),
             "documents": len(collection.documents),
-            "holds": all(row.holds for row in rows),
+            "holds": same and all(row.holds for row in rows),
         }
         click.echo(json.dumps(report))
     else:
-        table = Table("language", "queries", "documents", "judged", "as published", box=None)
-        for column in table.columns[1:4]:
-            column.justify = "right"
-        for row in rows:
-            table.add_row(row.language, str(row.queries), str(row.documents), str(row.judged), _verdict(row))
-        totals = (str(len(collection.queries)), str(len(collection.documents)), str(sum(row.judged for row in rows)))
-        table.add_row("all", *totals, "")
-        Console().print(table)
-        click.echo(f"fingerprint {collection.fingerprint}", err=True)
-    wrong = [row.language for row in rows if not row.holds]
+        _print_check(suite.name, rows)
+        click.echo(f"fingerprint {collection.fingerprint}{'' if expected is None or not same else ', as published'}")
+    wrong = [f"{row.language}: {problem}" for row in rows for problem in row.problems]
     if wrong:
-        sys.stdout.flush()
-        raise InputError(f"suite {suite.name}: the counts of {' '.join(wrong)} are not the published ones")
+        raise InputError(f"suite {suite.name}: {len(wrong)} figures are not the published ones: {'; '.join(wrong)}")
+    if not same:
+        raise InputError(f"suite {suite.name}: the fingerprint is not {str(expected)[:12]}...: texts or ids differ")
 
 
-def _verdict(row: object) -> str:
-    from xlir_bench.suites import LanguageCheck
+def _print_check(name: str, rows: list[LanguageCheck]) -> None:
+    from rich.console import Console
+    from rich.table import Table
 
-    assert isinstance(row, LanguageCheck)
-    if row.expected_queries is None and row.expected_documents is None:
-        return "not stated"
-    return "yes" if row.holds else f"no: {row.expected_queries} queries, {row.expected_documents} documents"
+    columns = ("language", "queries", "documents", "judgements", "judged", "empty", "own script", "as published")
+    table = Table(*columns, title=name, title_justify="left", box=None)
+    for column in table.columns[1:7]:
+        column.justify = "right"
+    for row in rows:
+        share = "" if row.script_share is None else f"{row.script_share:.1%}"
+        counts = (row.queries, row.documents, row.judgements, row.judged, row.empty)
+        table.add_row(row.language, *(f"{count:,}" for count in counts), share, _verdict(row))
+    kinds = ("queries", "documents", "judgements", "judged", "empty")
+    totals = [sum(getattr(row, kind) for row in rows) for kind in kinds]
+    table.add_row("all", *(f"{total:,}" for total in totals), "", "")
+    Console().print(table)
+
+
+def _verdict(row: LanguageCheck) -> str:
+    if row.problems:
+        return f"no: {'; '.join(row.problems)}"
+    stated = (row.expected_queries, row.expected_documents, row.expected_judgements)
+    return "not stated" if all(count is None for count in stated) else "yes"

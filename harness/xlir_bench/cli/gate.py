@@ -1,0 +1,154 @@
+"""`xlir-bench gate`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from xlir_bench.cli import options
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from xlir_bench.analysis import Run
+    from xlir_bench.gate import Check, Report
+
+_WIDTH = 160
+_PASSED_SHOWN = 40
+
+
+def _print_policy(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from xlir_bench.gate import DEFAULT_POLICY
+
+        click.echo(DEFAULT_POLICY.read_text(encoding="utf-8"), nl=False)
+        context.exit()
+
+
+@click.command("gate")
+@click.argument("candidate", type=click.Path(path_type=Path))
+@click.option(
+    "--baseline",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Result file, or folder of results, of what the candidate is to replace.",
+)
+@click.option("--policy", type=click.Path(dir_okay=False, path_type=Path), help="YAML.  [default: the one shipped]")
+@click.option("--junit", "junit_file", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML there.")
+@options.as_json
+@click.option(
+    "--print-policy",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_policy,
+    help="Print the policy that is shipped, to begin one's own with, and stop.",
+)
+@click.pass_context
+def command(
+    context: click.Context,
+    candidate: Path,
+    baseline: Path,
+    policy: Path | None,
+    junit_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Say whether a candidate is worse than a baseline, beyond a budget and beyond chance.
+
+    CANDIDATE is a result file, or a folder of results of one encoder. Nothing is encoded: the ranks of both runs are
+    compared. A check fails where the loss passes its budget and the paired test over questions says that it is real,
+    where a figure is past its floor, or where the candidate lacks it.
+
+    On GitHub Actions failures are annotated and the step gets a summary.
+
+    Exit codes: 0 the candidate passes, 1 it does not, 2 the input is wrong, 3 something is missing.
+    """
+    from xlir_bench.files import replacing
+    from xlir_bench.gate import DEFAULT_POLICY, gate, junit, read_policy
+
+    rules = read_policy(policy or DEFAULT_POLICY)
+    report = gate(_runs(candidate), _runs(baseline), rules)
+    if junit_file is not None:
+        with replacing(junit_file) as temporary:
+            temporary.write_text(junit(report), encoding="utf-8")
+    _tell_github(report)
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), ensure_ascii=False, allow_nan=False))
+    else:
+        _print(report)
+    context.exit(0 if report.passed else 1)
+
+
+def _runs(place: Path) -> list[Run]:
+    from xlir_bench.analysis import load_run
+    from xlir_bench.results import find_results
+
+    return [load_run(path) for path in find_results([place])]
+
+
+def _tell_github(report: Report) -> None:
+    from xlir_bench.errors import MissingResourceError
+    from xlir_bench.gate.github import summary, workflow_commands
+
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for line in workflow_commands(report):
+            click.echo(line, err=True)  # the runner reads both streams; stdout is for data
+    if place := os.environ.get("GITHUB_STEP_SUMMARY"):
+        try:
+            with Path(place).open("a", encoding="utf-8") as file:
+                file.write(summary(report))
+        except OSError as error:
+            raise MissingResourceError(
+                f"cannot write the step's summary {place}: {error.strerror}; unset GITHUB_STEP_SUMMARY"
+            ) from None
+
+
+def _print(report: Report) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=_WIDTH)  # the log of a job has no width of its own
+    passed = [check for check in report.checks if check.verdict == "passed"]
+    hidden = set(map(id, passed[_PASSED_SHOWN:]))
+    shown = [check for check in report.checks if id(check) not in hidden]
+    console.print(_table(shown))
+    if hidden:
+        console.print(f"and {len(hidden)} more that passed; --json has all of them")
+    console.print()
+    for check in report.checks:
+        if check.verdict != "passed":
+            console.print(f"{check.verdict}: {check.figure}: {check.reason}", soft_wrap=True)
+    console.print(report.headline, soft_wrap=True)
+
+
+def _table(checks: list[Check]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    from xlir_bench.analysis.latex import figure
+
+    headings = ("verdict", "suite", "setting", "measure", "languages", "baseline", "candidate", "loss")
+    table = Table(*headings, "95 % interval", "budget", "floor", "adjusted p", box=None)
+    for number in (5, 6, 7, 9, 10, 11):
+        table.columns[number].justify = "right"
+    colours = {"passed": "green", "unproven": "yellow"}
+    for check in checks:
+        about = check.figure
+        interval = "" if check.interval is None else " to ".join(figure(end, signed=True) for end in check.interval)
+        p = "" if check.adjusted_p is None else "<.001" if check.adjusted_p < 0.001 else f"{check.adjusted_p:.3f}"
+        table.add_row(
+            Text(check.verdict, style=colours.get(check.verdict, "red")),
+            *(Text(name) for name in (about.suite, about.setting, about.measure, about.languages or "all")),
+            *("" if value is None else figure(value) for value in (check.baseline, check.candidate)),
+            "" if check.loss is None else figure(check.loss, signed=True),
+            interval,
+            "" if check.budget is None else str(check.budget),
+            "" if check.floor is None else figure(check.floor),
+            p,
+        )
+    return table

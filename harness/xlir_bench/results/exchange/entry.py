@@ -1,0 +1,73 @@
+"""A result with the way to its ranks, and the names that it gets in other programs' folders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xlir_bench.errors import MissingResourceError
+from xlir_bench.results.schema import Result
+from xlir_bench.results.store import find_results, load_ranks, load_result, ranks_path
+from xlir_bench.retrieval import RankTable
+
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One result to export. Ranks are read when they are needed, and not kept: they are the large part.
+
+    Attributes:
+        result: what was found.
+        path: its file; the table of ranks lies beside it.
+    """
+
+    result: Result
+    path: Path
+
+    @property
+    def has_ranks(self) -> bool:
+        """Whether there is a table of ranks beside the result."""
+        return ranks_path(self.path).is_file()
+
+    def ranks(self) -> RankTable:
+        """The ranks that every figure follows from.
+
+        Raises:
+            MissingResourceError: they are not there.
+        """
+        if not self.has_ranks:
+            raise MissingResourceError(
+                f"{ranks_path(self.path)}: the ranks of {self.path.name} are not beside it; copy them there, "
+                "or run the model again"
+            )
+        return load_ranks(ranks_path(self.path))
+
+    @property
+    def model_name(self) -> str:
+        """ORGANISATION/NAME, as a hub and mteb name models; models of this machine belong to `xlir-bench`."""
+        model = self.result.model
+        return model.id if _HUB_ID.fullmatch(model.id) else f"xlir-bench/{safe_name(model.name)}"
+
+    @property
+    def revision(self) -> str:
+        """The hub's commit, else the first 16 digits of the model's fingerprint."""
+        model = self.result.model
+        return safe_name(model.revision or model.fingerprint[:16] or "none")
+
+
+def read_entries(places: Sequence[Path]) -> list[Entry]:
+    """The results in files and folders, in order.
+
+    Raises:
+        MissingResourceError: there is none.
+        InputError: a file is no result.
+    """
+    return [Entry(load_result(path), path) for path in find_results(places)]
+
+
+def safe_name(name: str) -> str:
+    """A name that is one part of a path on every system: letters, digits, `.`, `_` and `-`, never `..` or hidden."""
+    return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).lstrip(".-")[:120] or "unnamed"
