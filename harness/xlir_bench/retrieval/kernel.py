@@ -46,21 +46,24 @@ def _count_block(  # noqa: PLR0913, PLR0917  (a compiled loop takes arrays, not 
         for j in range(starts[q], starts[q + 1]):
             own = row[columns[j]]
             split = splits[columns[j]]
+            greater = 0
+            not_less = 0
             for language in range(bounds.shape[0] - 1):
                 before = row[bounds[language] : split[language]]
                 behind = row[split[language] : bounds[language + 1]]
+                # Two sums per pass: documents that win, and those whose score alone beats or equals the judged one.
                 wins = 0
                 for i in range(before.shape[0]):
                     wins += before[i] >= own
+                    greater += before[i] > own
+                behind_wins = 0
                 for i in range(behind.shape[0]):
-                    wins += behind[i] > own
-                outranked[j, language] = wins
-            equal = 0
-            greater = 0
-            for i in range(row.shape[0]):
-                equal += row[i] == own
-                greater += row[i] > own
-            tied[j] = equal > 1
+                    behind_wins += behind[i] > own
+                    not_less += behind[i] >= own
+                outranked[j, language] = wins + behind_wins
+                greater += behind_wins
+                not_less += wins
+            tied[j] = not_less - greater > 1
             ahead[j] = greater
     return True
 

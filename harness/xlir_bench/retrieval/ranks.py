@@ -127,7 +127,7 @@ class RankTable:
     @cached_property
     def rank_in_language(self) -> Integers:
         """The rank of each relevant document among the documents of its own language; (judgements,)."""
-        codes, code_at = _coded(self.document_language)
+        codes, code_at = self._document_codes
         column = np.array([self.languages.index(code) for code in codes], dtype=np.int64)[code_at]
         return 1 + self.outranked[np.arange(len(self)), column].astype(np.int64)
 
@@ -141,8 +141,8 @@ class RankTable:
 
         Multilingual rows need counts over every language; without them there are none.
         """
-        query_codes, query_code_at = _coded(self.query_language)
-        document_codes, document_code_at = _coded(self.document_language)
+        query_codes, query_code_at = self._query_codes
+        document_codes, document_code_at = self._document_codes
         for number, x in enumerate(query_codes):
             of_x = np.flatnonzero(query_code_at == number)
             if setting == "multilingual":
@@ -159,6 +159,14 @@ class RankTable:
     def searched_everything(self) -> bool:
         """Whether every query was searched in the documents of every language."""
         return not (self.outranked == NOT_SEARCHED).any()
+
+    @cached_property
+    def _query_codes(self) -> tuple[list[str], Integers]:
+        return _coded(self.query_language)
+
+    @cached_property
+    def _document_codes(self) -> tuple[list[str], Integers]:
+        return _coded(self.document_language)
 
     def _row(self, pair: tuple[str, str], of: Integers, rank: Integers, documents: int) -> Row:
         judged = JudgedRanks.of(self.query[of], rank[of], self.gain[of])
