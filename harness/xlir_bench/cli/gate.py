@@ -110,6 +110,8 @@ def _tell_github(report: Report) -> None:
 def _print(report: Report) -> None:
     from rich.console import Console
 
+    from xlir_bench.submissions.untrusted import printable
+
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=_WIDTH)  # the log of a job has no width of its own
@@ -122,8 +124,8 @@ def _print(report: Report) -> None:
     console.print()
     for check in report.checks:
         if check.verdict != "passed":
-            console.print(f"{check.verdict}: {check.figure}: {check.reason}", soft_wrap=True)
-    console.print(report.headline, soft_wrap=True)
+            console.print(printable(f"{check.verdict}: {check.figure}: {check.reason}", 1000), soft_wrap=True)
+    console.print(printable(report.headline, 1000), soft_wrap=True)
 
 
 def _table(checks: list[Check]) -> Table:
@@ -131,6 +133,7 @@ def _table(checks: list[Check]) -> Table:
     from rich.text import Text
 
     from xlir_bench.analysis.latex import figure
+    from xlir_bench.submissions.untrusted import printable
 
     headings = ("verdict", "suite", "setting", "measure", "languages", "baseline", "candidate", "loss")
     table = Table(*headings, "95 % interval", "budget", "floor", "adjusted p", box=None)
@@ -143,7 +146,7 @@ def _table(checks: list[Check]) -> Table:
         p = "" if check.adjusted_p is None else "<.001" if check.adjusted_p < 0.001 else f"{check.adjusted_p:.3f}"
         table.add_row(
             Text(check.verdict, style=colours.get(check.verdict, "red")),
-            *(Text(name) for name in (about.suite, about.setting, about.measure, about.languages or "all")),
+            *(Text(printable(name)) for name in (about.suite, about.setting, about.measure, about.languages or "all")),
             *("" if value is None else figure(value) for value in (check.baseline, check.candidate)),
             "" if check.loss is None else figure(check.loss, signed=True),
             interval,

@@ -57,7 +57,7 @@ def cli() -> None:
       xlir-bench run bm25 --suite xquad-r --data D  a lexical baseline on XQuAD-R, files in D
       xlir-bench report results --output site       a page of all results
 
-    Exit codes: 0 done, 2 the input is wrong, 3 something is missing, 130 interrupted.
+    Exit codes: 0 done, 1 the gate says no, 2 the input is wrong, 3 something is missing, 130 interrupted.
     """
 
 

@@ -1,0 +1,94 @@
+"""From rules to figures: what a policy asks of the suites that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from xlir_bench.errors import InputError
+from xlir_bench.gate.policy import ANY, PRIMARY, Budget, Languages, Policy, Rule
+from xlir_bench.gate.verdict import EVERY, Figure
+from xlir_bench.measures import parse
+from xlir_bench.results import Result
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A figure with the limits that rules set it."""
+
+    figure: Figure
+    budget: Budget | None
+    floor: float | None
+
+
+def expand(policy: Policy, baseline: Mapping[str, Result], candidate: Mapping[str, Result]) -> list[Asked]:
+    """Every figure that the rules are about, in their order; what is named but not there is among them.
+
+    Args:
+        policy: the rules.
+        baseline: suite name -> its result. Wildcards stand for what it has.
+        candidate: likewise; a suite that only the candidate has is checked where a rule names it.
+
+    Raises:
+        InputError: the policy checks nothing of this baseline, or a budget lets everything pass.
+    """
+    found: dict[Figure, Asked] = {}
+    for number, rule in enumerate(policy.rules, 1):
+        for name in baseline if ANY in rule.suite else rule.suite:
+            for figure in _figures(rule, name, baseline.get(name) or candidate.get(name)):
+                _check_budget(rule.budget, figure.measure, number)
+                earlier = found.get(figure, Asked(figure, None, None))
+                found[figure] = Asked(
+                    figure,
+                    earlier.budget if rule.budget is None else rule.budget,
+                    earlier.floor if rule.floor is None else rule.floor,
+                )
+    if not found:
+        raise InputError(f"the policy checks nothing of the baseline, which has {', '.join(baseline)}; name its suites")
+    return list(found.values())
+
+
+def _figures(rule: Rule, suite: str, result: Result | None) -> Iterator[Figure]:
+    if result is None:
+        yield from (Figure(suite, setting, measure) for setting in rule.setting for measure in rule.measure)
+        return
+    passed_over = ANY in rule.suite
+    settings: Iterable[str] = result.summary if ANY in rule.setting else rule.setting
+    for setting in settings:
+        measures = result.summary.get(setting, {})
+        for name in rule.measure:
+            measure = result.primary.get(setting, PRIMARY) if name == PRIMARY else name
+            if measure in measures:
+                yield from _per_language(rule, Figure(suite, setting, measure), result)
+            elif not passed_over:
+                yield Figure(suite, setting, measure)
+
+
+def _per_language(rule: Rule, whole: Figure, result: Result) -> Iterator[Figure]:
+    rows = dict.fromkeys((s.query_language, s.document_language) for s in result.scores if s.setting == whole.setting)
+    queries = _codes(rule.query_languages, (x for x, _ in rows))
+    documents = _codes(rule.document_languages, (y for _, y in rows))
+    for x in queries:
+        for y in documents:
+            # Of pairs that no one listed by name, only those that a suite has: x to x is not cross-lingual.
+            listed = not isinstance(rule.query_languages, str) and not isinstance(rule.document_languages, str)
+            if EVERY in {x, y} or (x, y) in rows or (listed and x != y):
+                yield Figure(whole.suite, whole.setting, whole.measure, x, y)
+
+
+def _codes(asked: Languages, there: Iterable[str]) -> tuple[str, ...]:
+    if asked == "all":
+        return (EVERY,)
+    return tuple(dict.fromkeys(there)) if asked == "each" else tuple(asked)
+
+
+def _check_budget(budget: Budget | None, measure: str, rule: int) -> None:
+    """A budget that takes in everything is a slip of the pen: 2 for 2 %."""
+    if budget is None or measure == PRIMARY or budget.value < 1:
+        return
+    definition = parse(measure).definition
+    if definition.bounded or (budget.relative and definition.higher_is_better):
+        raise InputError(
+            f"rule {rule} of the policy: a budget of {budget} lets {measure} lose all it has; write a share as "
+            f"{budget.value:g} %, or an absolute loss below 1"
+        )

@@ -1,0 +1,141 @@
+"""What the gate found, as values: a report of checks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from xlir_bench.gate.policy import Budget
+
+Verdict = Literal["passed", "unproven", "loss", "floor", "missing"]
+"""Of a check. "unproven": more is lost than the budget, but no more than chance may take; the last three fail."""
+
+EVERY = "*"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What a check is about.
+
+    Attributes:
+        suite, setting, measure: names.
+        query_language, document_language: a code, or "*" for the mean over all rows that the other one names.
+    """
+
+    suite: str
+    setting: str
+    measure: str
+    query_language: str = EVERY
+    document_language: str = EVERY
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.suite, self.setting, self.measure, self.languages) if part)
+
+    @property
+    def languages(self) -> str:
+        """The languages for a person, e.g. `sw`, `ar to *`; empty for all."""
+        if self.document_language == EVERY:
+            return "" if self.query_language == EVERY else self.query_language
+        return f"{self.query_language} to {self.document_language}"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A figure held against its rule.
+
+    Attributes:
+        figure: which.
+        verdict: see `Verdict`.
+        reason: a sentence for a person.
+        budget, floor: the rule's; None where it has none.
+        candidate, baseline: macro-averages over rows; None where there is none.
+        loss: what the candidate lost, below 0 where it gained, in the measure's unit and whatever its direction.
+        interval: low and high end of the loss's 95 % interval; cluster bootstrap by question.
+        allowed: the budget in the measure's unit.
+        p: two-sided, paired randomisation by question.
+        adjusted_p: after Holm, over all checks that have a p.
+        questions: how many the test rests on.
+    """
+
+    figure: Figure
+    verdict: Verdict
+    reason: str
+    budget: Budget | None = None
+    floor: float | None = None
+    candidate: float | None = None
+    baseline: float | None = None
+    loss: float | None = None
+    interval: tuple[float, float] | None = None
+    allowed: float | None = None
+    p: float | None = None
+    adjusted_p: float | None = None
+    questions: int | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it makes the gate say no."""
+        return self.verdict in {"loss", "floor", "missing"}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; the figure's parts first."""
+        values = asdict(self) | {"budget": None if self.budget is None else str(self.budget)}
+        return values.pop("figure") | values
+
+
+@dataclass(frozen=True)
+class Side:
+    """Who was measured.
+
+    Attributes:
+        name: the encoder's.
+        fingerprint: of what decides its vectors.
+        harness: the release that measured it.
+    """
+
+    name: str
+    fingerprint: str
+    harness: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything the gate found.
+
+    Attributes:
+        candidate, baseline: who was measured.
+        alpha: the policy's.
+        checks: in the order of the policy.
+    """
+
+    candidate: Side
+    baseline: Side
+    alpha: float
+    checks: tuple[Check, ...]
+
+    @property
+    def failures(self) -> list[Check]:
+        """The checks that failed, in order."""
+        return [check for check in self.checks if check.failed]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+        return not self.failures
+
+    @property
+    def headline(self) -> str:
+        """The outcome in one sentence."""
+        failures, unproven = len(self.failures), sum(check.verdict == "unproven" for check in self.checks)
+        outcome = f"failed: {failures} of" if failures else "passed:"
+        doubt = f"; {unproven} past the budget, but not past chance" if unproven else ""
+        return f"{outcome} {len(self.checks)} checks{doubt}. {self.candidate.name} against {self.baseline.name}."
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "passed": self.passed,
+            "candidate": asdict(self.candidate),
+            "baseline": asdict(self.baseline),
+            "alpha": self.alpha,
+            "checks": [check.as_dict() for check in self.checks],
+        }
