@@ -24,7 +24,7 @@ from xlir_bench.submissions.untrusted import File, printable
 from xlir_bench.suites import find, load, shipped
 
 _Key = tuple[str, str, str, str]
-_TOLERANCE = 1e-6
+_TOLERANCE = 1e-9
 """Relative; figures are recomputed in the same arithmetic, perhaps by another release of numpy."""
 
 
