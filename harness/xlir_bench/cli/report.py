@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from xlir_bench.errors import InputError
+
 
 @click.command("report")
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -13,16 +15,24 @@ import click
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="Folder for the page; it is made where it does not exist.",
+    help="Folder for the site; it is made where it does not exist.",
 )
-def command(results: tuple[Path, ...], output: Path) -> None:
-    """Build a static page from results.
+@click.option("--url", help="Where the site will be published, so that the feed's links are absolute.")
+def command(results: tuple[Path, ...], output: Path, url: str | None) -> None:
+    """Build a static site from results.
 
-    RESULTS are result files, or folders that hold them at any depth. The page is one file, index.html, that loads
-    nothing from elsewhere: open it from disk or publish the folder as it is.
+    RESULTS are result files, folders that hold them at any depth, submissions, or folders of submissions, measured or
+    imported. Encoders whose ranks lie beside their results are tested against one another. The site loads nothing from
+    elsewhere: open its index.html from disk, or publish the folder as it is.
+
+    A submission that cannot be used is named on stderr and stops nothing.
     """
-    from xlir_bench.leaderboard import build
-    from xlir_bench.results import find_results, load_result
+    from xlir_bench.leaderboard import build, gather
 
-    page = build([load_result(path) for path in find_results(results)], output)
+    if url is not None and not url.startswith(("https://", "http://")):
+        raise InputError(f"--url {url}: an address such as https://example.org/leaderboard was expected")
+    found = gather(results)
+    for problem in found.problems:
+        click.echo(f"left out: {problem}", err=True)
+    page = build(found.entrants, output, alignments=found.alignments, address=url)
     click.echo(str(page))

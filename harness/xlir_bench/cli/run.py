@@ -69,9 +69,8 @@ def command(
     from xlir_bench.encoders import Options, VectorCache, resolve
     from xlir_bench.encoders.plan import plan
     from xlir_bench.evaluation import run
-    from xlir_bench.leaderboard import build
+    from xlir_bench.leaderboard import build, gather
     from xlir_bench.progress import bar
-    from xlir_bench.results import find_results, load_result
     from xlir_bench.results.store import check_writable
     from xlir_bench.suites import DEFAULT_SUITE, expand, obtain
 
@@ -102,7 +101,7 @@ def command(
             click.echo(f"result: {kept.path}{'' if kept.measured_now else ' (finished by an earlier run)'}", err=True)
     if summaries:
         _print_means(asked, summaries)
-        page = build([load_result(path) for path in find_results([output])], output)
+        page = build(gather([output]).entrants, output)
         click.echo(f"page: {page}", err=True)
     options.report_failures(failures, len(chosen))
 

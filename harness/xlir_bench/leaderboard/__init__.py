@@ -1,5 +1,7 @@
-"""The leaderboard: results in, one static page out, which is published as it is."""
+"""The leaderboard: results in, a site of static pages out, which is published as it is."""
 
-from xlir_bench.leaderboard.page import build
+from xlir_bench.leaderboard.entrant import Entrant, Gathered
+from xlir_bench.leaderboard.gather import gather
+from xlir_bench.leaderboard.site import build
 
-__all__ = ["build"]
+__all__ = ["Entrant", "Gathered", "build", "gather"]

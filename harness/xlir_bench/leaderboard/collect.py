@@ -7,9 +7,11 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
+from xlir_bench.leaderboard.entrant import Entrant, Origin, task_suite
 from xlir_bench.leaderboard.wording import lower_is_better
 from xlir_bench.results import Result, SuiteReference
 
@@ -17,62 +19,105 @@ SETTINGS = ("monolingual", "cross-lingual", "multilingual")
 _RANKED_BY = ("multilingual", "cross-lingual", "monolingual")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Section:
     """The results of one suite that may stand in one table.
 
     Attributes:
-        anchor: its id on the page: letters, digits and hyphens.
-        suite: what all its results were measured on.
-        results: one per encoder, newest run only, the best first.
-        superseded: how many older runs of the same encoders were left out.
+        anchor: its id in addresses: letters, digits and hyphens.
+        suite: what all its results were measured on. Version 0 is a task that was published elsewhere.
+        entrants: one per encoder, newest run only, the best first.
+        superseded: older runs of the same encoders, which are left out.
+        stale: whether it is of another revision of the data than the newest.
     """
 
     anchor: str
     suite: SuiteReference
-    results: tuple[Result, ...]
-    superseded: int
+    entrants: tuple[Entrant, ...]
+    superseded: tuple[Entrant, ...]
+    stale: bool = False
+
+    @cached_property
+    def results(self) -> tuple[Result, ...]:
+        """The results of the entrants, in the same order."""
+        return tuple(entrant.result for entrant in self.entrants)
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """All scores; see `scores_frame`."""
+        return scores_frame(self.results)
+
+    @property
+    def origins(self) -> frozenset[Origin]:
+        """Where its figures come from."""
+        return frozenset(entrant.origin for entrant in self.entrants)
+
+    @property
+    def published(self) -> bool:
+        """Whether it is a task of somebody else's, with imported figures only."""
+        return self.suite.version == 0
 
 
 def anchor(readable: str, *identity: object) -> str:
     """An id for an element: what a reader recognises, made safe, and a digest that keeps it unique."""
-    slug = re.sub(r"[^a-z0-9]+", "-", readable.lower()).strip("-")[:40]
+    slug = re.sub(r"[^a-z0-9]+", "-", readable.lower()).strip("-")[:40].strip("-")
     digest = hashlib.sha256(repr(identity).encode()).hexdigest()[:8]
     return f"{slug}-{digest}" if slug else f"x-{digest}"
 
 
-def sections(results: Sequence[Result]) -> tuple[Section, ...]:
+def sections(entrants: Sequence[Entrant]) -> tuple[Section, ...]:
     """Results grouped by suite name, version, fingerprint and languages; nothing else shares a table.
 
-    Suites with most settings and languages come first; sections of one suite stay together, newest first.
+    Imported figures join the table of our suite of the same texts, if it is here with the same languages and they are
+    of the newest revision of the data; else they make a table of their own per task, split and revision. Suites with
+    most settings and languages come first; sections of one suite stay together, newest first, and stale ones at the
+    end.
     """
-    groups: dict[tuple[object, ...], list[Result]] = {}
-    for result in results:
-        suite = result.suite
-        groups.setdefault((suite.name, suite.version, suite.fingerprint, suite.languages), []).append(result)
-    made = []
-    for key, members in groups.items():
-        newest: dict[tuple[str, str], Result] = {}
-        for result in sorted(members, key=lambda member: member.created):
-            newest[result.model.id, result.model.fingerprint] = result
-        suite = members[0].suite
-        made.append(
-            Section(
-                anchor=anchor(f"{suite.name} v{suite.version}", *key),
-                suite=suite,
-                results=_best_first([newest[model] for model in sorted(newest)]),
-                superseded=len(members) - len(newest),
-            )
-        )
+    groups: dict[_Key, list[Entrant]] = {}
+    for entrant in entrants:
+        if entrant.origin == "measured":
+            groups.setdefault(_key(entrant), []).append(entrant)
+    ours = {(suite, languages): key for key in sorted(groups) for suite, _, _, languages in [key]}
+    for entrant in entrants:
+        if entrant.origin == "imported":
+            joined = ours.get((task_suite(entrant) or "", entrant.result.suite.languages))
+            own = joined is None or entrant.stale
+            groups.setdefault(_key(entrant) if own or joined is None else joined, []).append(entrant)
+    made = [_section(key, members) for key, members in groups.items()]
     extent: dict[str, tuple[int, int]] = {}
     for one in made:
-        own = (-len(settings_of(one.results)), -len(one.suite.languages))
-        extent[one.suite.name] = min(own, extent.get(one.suite.name, own))
+        own_extent = (-len(settings_of(one.results)), -len(one.suite.languages))
+        extent[one.suite.name] = min(own_extent, extent.get(one.suite.name, own_extent))
 
-    def place(one: Section) -> tuple[tuple[int, int], str, int, int, str]:
-        return extent[one.suite.name], one.suite.name, -one.suite.version, -len(one.results), one.anchor
+    def place(one: Section) -> tuple[bool, bool, tuple[int, int], str, int, int, str]:
+        suite = one.suite
+        named = extent[suite.name], suite.name
+        return one.stale, one.published, *named, -suite.version, -len(one.entrants), one.anchor
 
     return tuple(sorted(made, key=place))
+
+
+_Key = tuple[str, int, str, tuple[str, ...]]
+
+
+def _key(entrant: Entrant) -> _Key:
+    suite = entrant.result.suite
+    return suite.name, suite.version, suite.fingerprint, suite.languages
+
+
+def _section(key: _Key, members: Sequence[Entrant]) -> Section:
+    newest: dict[tuple[str, str, str], Entrant] = {}
+    for entrant in sorted(members, key=lambda member: member.result.created):
+        newest[entrant.encoder] = entrant
+    name, version, fingerprint, languages = key
+    kept = [newest[encoder] for encoder in sorted(newest)]
+    return Section(
+        anchor=anchor(f"{name} v{version}" if version else name, *key),
+        suite=SuiteReference(name=name, version=version, fingerprint=fingerprint, languages=languages),
+        entrants=_best_first(kept),
+        superseded=tuple(member for member in members if member is not newest[member.encoder]),
+        stale=all(member.stale for member in members),
+    )
 
 
 def measured_columns(means: pd.DataFrame) -> list[tuple[str, str]]:
@@ -87,15 +132,15 @@ def leading_column(named: Sequence[tuple[str, str]]) -> int | None:
     return next((settings.index(setting) for setting in (*_RANKED_BY, *settings) if setting in settings), None)
 
 
-def _best_first(results: Sequence[Result]) -> tuple[Result, ...]:
-    means = summary_frame(results)
+def _best_first(entrants: Sequence[Entrant]) -> tuple[Entrant, ...]:
+    means = summary_frame([entrant.result for entrant in entrants])
     named = measured_columns(means)
     leading = leading_column(named)
     if leading is None:
-        return tuple(results)
+        return tuple(entrants)
     ascending = lower_is_better(named[leading][1])
     ranked = means.iloc[:, leading].sort_values(ascending=ascending, na_position="last", kind="stable")
-    return tuple(results[position] for position in ranked.index)
+    return tuple(entrants[position] for position in ranked.index)
 
 
 def differences(one: SuiteReference, other: SuiteReference) -> list[str]:
@@ -185,7 +230,7 @@ def matrix(scores: pd.DataFrame, measure: str, column: str = "value") -> pd.Data
     wanted = (scores["setting"] == "monolingual") & on_diagonal
     wanted |= (scores["setting"] == "cross-lingual") & ~on_diagonal
     cells = scores[wanted & (scores["measure"] == measure)]
-    return cells.pivot_table(index="query", columns="document", values=column, aggfunc="first")
+    return cells.drop_duplicates(["query", "document"]).set_index(["query", "document"])[column].unstack()
 
 
 def off_diagonal(cells: pd.DataFrame) -> pd.DataFrame:

@@ -1,9 +1,9 @@
-"""Scores by language: a matrix per encoder, or, without a cross-lingual setting, one strip per encoder."""
+"""Scores by language: a matrix per encoder, and per setting one strip for each encoder."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -15,11 +15,16 @@ from xlir_bench.leaderboard.collect import (
     map_measure,
     matrix,
     off_diagonal,
-    scores_frame,
-    settings_of,
 )
-from xlir_bench.leaderboard.overview import titles
-from xlir_bench.leaderboard.wording import MISSING, Label, measure_name, number, ordered_labels, short_share
+from xlir_bench.leaderboard.wording import (
+    MISSING,
+    Label,
+    lower_is_better,
+    measure_name,
+    number,
+    ordered_labels,
+    short_share,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,37 +83,87 @@ class HeatMap:
 
 @dataclass(frozen=True, slots=True)
 class Strips:
-    """One setting's values by query language, an encoder per row: title, subtitle, tiles, mean."""
+    """One setting's values by query language, an encoder per row: its position, tiles, mean."""
 
     setting: str
     measure: str
     columns: tuple[Label, ...]
-    rows: tuple[tuple[str, str, tuple[Tile, ...], Tile], ...]
+    rows: tuple[tuple[int, tuple[Tile, ...], Tile], ...]
     scale: Scale
 
 
-@dataclass(frozen=True, slots=True)
-class LanguageView:
-    """What a section shows by language: maps by position of the encoder, or strips, or neither."""
+def maps(section: Section, positions: Collection[int]) -> tuple[dict[int, HeatMap], Scale | None]:
+    """The maps of some of a section's encoders, on axes and colours that all of them share.
 
-    maps: tuple[HeatMap, ...]
-    strips: tuple[Strips, ...]
-    scale: Scale | None
-
-
-def language_view(section: Section) -> LanguageView:
-    """Maps where there is a cross-lingual setting, else strips for every setting with more than one language."""
-    scores = scores_frame(section.results)
+    Empty, without a scale, where nothing is cross-lingual.
+    """
+    scores = section.scores
     measure = map_measure(section.results, scores)
     if measure is None:
-        return LanguageView((), tuple(_strips(section, scores)), None)
-    per_encoder = [scores[scores["encoder"] == encoder] for encoder in range(len(section.results))]
-    shown = [v for one in per_encoder for v in matrix(one, measure).to_numpy().ravel()]
-    shown += [v for one in per_encoder for v in by_query_language(one, "multilingual", measure)]
-    scale = _scale(shown)
-    mono_cross = scores[scores["setting"].isin(["monolingual", "cross-lingual"]) & (scores["measure"] == measure)]
-    rows, columns = ordered_labels(mono_cross["query"]), ordered_labels(mono_cross["document"])
-    return LanguageView(tuple(_map(one, measure, (rows, columns), scale) for one in per_encoder), (), scale)
+        return {}, None
+    of_measure = scores[scores["measure"] == measure]
+    scale = _scale(of_measure["value"])
+    mono_cross = of_measure[of_measure["setting"].isin(["monolingual", "cross-lingual"])]
+    labels = ordered_labels(mono_cross["query"]), ordered_labels(mono_cross["document"])
+    found = {
+        int(str(position)): _map(one, measure, labels, scale)
+        for position, one in scores[scores["encoder"].isin(positions)].groupby("encoder")
+    }
+    return found, scale
+
+
+def language_map(values: Mapping[str, Mapping[str, float]], measure: str) -> tuple[HeatMap, Scale]:
+    """Any figure by query language and document language: the first key is the row."""
+    scale = _scale(value for row in values.values() for value in row.values())
+    rows, columns = ordered_labels(values), ordered_labels(code for row in values.values() for code in row)
+    body = []
+    for row in rows:
+        given = values[row.code]
+        tiles = tuple(_plain_tile(row, column, given.get(column.code), scale) for column in columns)
+        others = [value for code, value in given.items() if code != row.code]
+        mean = sum(others) / len(others) if others else None
+        body.append(MapRow(row, tiles, _tile(mean, None, None), None, None))
+    return HeatMap(measure, columns, tuple(body), has_pool=False, has_distance=False), scale
+
+
+def _plain_tile(row: Label, column: Label, value: float | None, scale: Scale) -> Tile:
+    made = _tile(value, column, scale)
+    if value is not None:
+        made = replace(made, tooltip=f"{row.name}, {column.name}: {value:.4f}")
+    return replace(made, marks=f"same {made.marks}".strip()) if row.code == column.code else made
+
+
+def strips(section: Section, setting: str) -> Strips | None:
+    """A setting's primary measure by query language; None where only one language is searched from."""
+    scores = section.scores
+    scores = scores[scores["setting"] == setting]
+    measured = set(scores["measure"])
+    measure = next((r.primary.get(setting) for r in section.results if r.primary.get(setting) in measured), None)
+    if measure is None:
+        return None
+    values = scores[scores["measure"] == measure].pivot_table(
+        index="encoder", columns="query", values="value", aggfunc="mean"
+    )
+    columns = ordered_labels(values.columns)
+    if len(columns) < 2:
+        return None
+    scale = _scale(values.to_numpy().ravel())
+    table = values.reindex(columns=[column.code for column in columns])
+    means, cells = table.mean(axis=1), table.to_numpy()
+    order = means.sort_values(ascending=lower_is_better(measure), kind="stable").index
+    place = {encoder: row for row, encoder in enumerate(table.index)}
+    rows = tuple(
+        (
+            int(encoder),
+            tuple(
+                _tile(_optional(value), column, scale)
+                for column, value in zip(columns, cells[place[encoder]], strict=True)
+            ),
+            _tile(_optional(means[encoder]), None, None),
+        )
+        for encoder in order
+    )
+    return Strips(setting, measure_name(measure), columns, rows, scale)
 
 
 def _scale(values: Iterable[float]) -> Scale:
@@ -131,11 +186,11 @@ def _exact(value: float | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """What one map is drawn from: three tables of query by document language, two series by query language."""
+    """What one map is drawn from: three tables by query and document language, two series by query language."""
 
-    values: pd.DataFrame
-    queries: pd.DataFrame
-    documents: pd.DataFrame
+    value: dict[tuple[str, str], float]
+    queries: dict[tuple[str, str], float]
+    documents: dict[tuple[str, str], float]
     pool: pd.Series[float]
     distance: pd.Series[float]
 
@@ -146,11 +201,13 @@ def _map(
     """The map of one encoder, on the axes and colours that all encoders of its section share."""
     rows, columns = labels
     index, across = [row.code for row in rows], [column.code for column in columns]
-    values, queries, documents = (
-        matrix(scores, measure, held).reindex(index=index, columns=across) for held in ("value", "queries", "documents")
-    )
+    tables = {
+        held: matrix(scores, measure, held).reindex(index=index, columns=across)
+        for held in ("value", "queries", "documents")
+    }
+    values = tables["value"]
     pool, distance = (by_query_language(scores, "multilingual", shown) for shown in (measure, "rank_distance"))
-    numbers = _Numbers(values, queries, documents, pool, distance)
+    numbers = _Numbers(**{held: _cells(table) for held, table in tables.items()}, pool=pool, distance=distance)
     name = measure_name(measure)
     cross = off_diagonal(values)
     body = [
@@ -171,17 +228,23 @@ def _map(
     return HeatMap(name, columns, (*body, foot), not pool.empty, not distance.empty)
 
 
+def _cells(table: pd.DataFrame) -> dict[tuple[str, str], float]:
+    """What a table holds, by row and column: reading a cell of a dictionary is a hundred times quicker."""
+    rows, columns = list(table.index), list(table.columns)
+    return {(x, y): v for x, row in zip(rows, table.to_numpy(), strict=True) for y, v in zip(columns, row, strict=True)}
+
+
 def _map_tile(numbers: _Numbers, row: Label, column: Label, scale: Scale, measure: str) -> Tile:
     at = (row.code, column.code)
     value, queries, documents = (
-        _optional(table.at[at]) for table in (numbers.values, numbers.queries, numbers.documents)
+        _optional(table.get(at)) for table in (numbers.value, numbers.queries, numbers.documents)
     )
     same = row.code == column.code
     made = _tile(value, column, scale)
     if value is not None:
         where = f"{row.name}, monolingual" if same else f"{row.name} → {column.name}"
-        sizes = f"{number(queries, 0)} queries, {number(documents, 0)} documents"
-        made = replace(made, tooltip=f"{where}: {measure} {value:.4f} ({sizes})")
+        sizes = f" ({number(queries, 0)} queries, {number(documents, 0)} documents)" if queries else ""
+        made = replace(made, tooltip=f"{where}: {measure} {value:.4f}{sizes}")
     return replace(made, marks=f"same {made.marks}".strip()) if same else made
 
 
@@ -204,30 +267,3 @@ def _tile(value: float | None, column: Label | None, scale: Scale | None) -> Til
     step = None if scale is None else colour.step(value, scale.low, scale.high)
     tooltip = "" if column is None else f"{column.name}: {value:.4f}"
     return Tile(short_share(value), _exact(value), step, tooltip, marks)
-
-
-def _strips(section: Section, scores: pd.DataFrame) -> Iterable[Strips]:
-    """A table of strips for each setting in which more than one language is searched from."""
-    for setting in settings_of(section.results):
-        primaries = [result.primary.get(setting) for result in section.results]
-        measured = set(scores[scores["setting"] == setting]["measure"])
-        measure = next((primary for primary in primaries if primary in measured), None)
-        if measure is None:
-            continue
-        per_encoder = [
-            by_query_language(scores[scores["encoder"] == encoder], setting, measure)
-            for encoder in range(len(section.results))
-        ]
-        columns = ordered_labels(code for one in per_encoder for code in one.index)
-        if len(columns) < 2:
-            continue
-        scale = _scale(value for one in per_encoder for value in one)
-        rows = tuple(
-            (
-                *name,
-                tuple(_tile(_optional(one.get(column.code)), column, scale) for column in columns),
-                _tile(_optional(one.mean()), None, None),
-            )
-            for name, one in zip(titles(section), per_encoder, strict=True)
-        )
-        yield Strips(setting, measure_name(measure), columns, rows, scale)

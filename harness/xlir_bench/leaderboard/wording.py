@@ -12,6 +12,11 @@ from xlir_bench.measures import parse
 from xlir_bench.measures.measure import Definition
 
 MISSING = "–"
+BIAS_FIGURES = (
+    ("language_advantage.spread", "advantage spread", "lower is fairer", 3),
+    ("limit_to_one_target.gap", "same-language gap", "lower is fairer", 3),
+)
+"""Key in a result's bias, label, direction, decimals: the figures that a table shows beside effectiveness."""
 _MEASURES = {"rank_distance": "rank distance"}
 
 
@@ -43,6 +48,13 @@ def decimals(measure: str) -> int:
 def number(value: float | None, places: int) -> str:
     """A value with a fixed number of decimals, thousands separated, or a dash where there is none."""
     return MISSING if value is None else f"{value:,.{places}f}"
+
+
+def span(interval: tuple[float, float], places: int) -> str:
+    """An interval for a narrow cell, a decimal less than the value: .666–.699."""
+    ends = [f"{end:,.{max(places - 1, 0)}f}" for end in interval]
+    ends = [end.replace("0.", ".", 1) if end.lstrip("-").startswith("0.") else end for end in ends]
+    return (" to " if any(end.startswith("-") for end in ends) else "–").join(ends)
 
 
 def short_share(value: float | None) -> str:

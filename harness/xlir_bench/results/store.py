@@ -193,6 +193,9 @@ def _load_leaders(path: Path, query: npt.NDArray[np.int32]) -> Leaders | None:
 
 
 def _objects(column: pa.ChunkedArray) -> Names:
-    values = np.empty(len(column), dtype=object)
-    values[:] = column.to_pylist()
-    return values
+    # Stored as a dictionary: each distinct name becomes one Python string, however many rows hold it.
+    encoded = column.combine_chunks()
+    if not hasattr(encoded, "dictionary"):
+        encoded = encoded.dictionary_encode()
+    names = np.array(encoded.dictionary.to_pylist(), dtype=object)
+    return names[encoded.indices.to_numpy(zero_copy_only=False)]

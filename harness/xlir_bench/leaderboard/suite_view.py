@@ -1,0 +1,161 @@
+"""What the page of one suite says: an overview, and a tab per setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from xlir_bench.languages import LANGUAGES
+from xlir_bench.leaderboard import charts
+from xlir_bench.leaderboard.collect import Section, by_query_language, differences, settings_of
+from xlir_bench.leaderboard.heatmap import HeatMap, Scale, Strips, strips
+from xlir_bench.leaderboard.pairwise import Pairwise
+from xlir_bench.leaderboard.roster import Participant, Roster
+from xlir_bench.leaderboard.table import Column, Table
+from xlir_bench.leaderboard.wording import Label, ordered_labels
+
+MAPS = 6
+"""Encoders whose maps stand on a suite's page; every other's is on its own page."""
+
+_BARS = 5
+_BIAS = ("multilingual/rank_distance", "bias/language_advantage.spread", "bias/limit_to_one_target.gap")
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A drawing with its title, and what its colours mean, if anything."""
+
+    title: str
+    drawing: Markup
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SettingView:
+    """One tab."""
+
+    setting: str
+    anchor: str
+    table: Table
+    strips: Strips | None
+    maps: tuple[tuple[Participant, HeatMap], ...]
+    scale: Scale | None
+    charts: tuple[Chart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SectionView:
+    """A suite's page. `apart`: the sections that it is not comparable with, and why."""
+
+    section: Section
+    languages: tuple[Label, ...]
+    table: Table
+    settings: tuple[SettingView, ...]
+    apart: tuple[tuple[Section, str], ...]
+    tests: Pairwise
+
+
+def section_view(
+    section: Section,
+    table: Table,
+    tests: Pairwise,
+    drawn: tuple[Mapping[int, HeatMap], Scale | None],
+    others: tuple[tuple[Section, ...], Roster],
+) -> SectionView:
+    """The page of a section.
+
+    Args:
+        section: what it shows.
+        table: of the section.
+        tests: of the section.
+        drawn: the maps of its encoders by position, and their scale.
+        others: all sections, and the encoders.
+    """
+    sections, roster = others
+    participants = {at: roster[entrant.encoder] for at, entrant in enumerate(section.entrants)}
+    views = []
+    for number, setting in enumerate(settings_of(section.results)):
+        own = table.only(setting, [c.key for c in table.columns if c.group in ("language bias", "encoder")])
+        cross = setting == "cross-lingual" and drawn[1] is not None
+        views.append(
+            SettingView(
+                setting=setting,
+                anchor=f"setting-{number}",
+                table=table.only(setting),
+                strips=None if cross else strips(section, setting),
+                maps=tuple((participants[at], drawn[0][at]) for at in sorted(drawn[0])[:MAPS]) if cross else (),
+                scale=drawn[1] if cross else None,
+                charts=() if section.stale else tuple(_charts(section, setting, own, table)),
+            )
+        )
+    apart = tuple(
+        (other, " and ".join(differences(section.suite, other.suite)))
+        for other in sections
+        if other is not section and other.suite.name == section.suite.name
+    )
+    return SectionView(section, ordered_labels(section.suite.languages), table, tuple(views), apart, tests)
+
+
+def _charts(section: Section, setting: str, own: Table, table: Table) -> list[Chart]:
+    """Effectiveness against bias, speed and size, and by family, as far as there are figures."""
+    primary = own.order
+    if primary is None:
+        return []
+    y = own.columns[primary]
+    found: list[Chart] = []
+    bias = next((key for key in _BIAS if any(column.key == key for column in table.columns)), None)
+    wanted = [(bias, False, "Effectiveness against language bias")] if bias else []
+    wanted += [("texts_per_s", True, "Effectiveness against speed"), ("parameters", True, "Effectiveness against size")]
+    for key, logarithmic, title in wanted:
+        points = _points(table, key or "", y.key, positive=logarithmic)
+        x = next((column for column in table.columns if column.key == key), None)
+        if x is not None and len(points) > 1:
+            name = x.full if x.group != "encoder" else {"texts_per_s": "texts per second"}.get(x.key, x.label)
+            drawing = charts.scatter(points, name, y.full, logarithmic=logarithmic)
+            if drawing is not None:
+                found.append(Chart(title, drawing))
+    families = _families(section, setting, y, own)
+    return found + ([families] if families else [])
+
+
+def _points(table: Table, x_key: str, y_key: str, *, positive: bool) -> list[charts.Point]:
+    at = {column.key: number for number, column in enumerate(table.columns)}
+    if x_key not in at:
+        return []
+    points = []
+    for row in table.rows:
+        x, y = row.cells[at[x_key]].value, row.cells[at[y_key]].value
+        if isinstance(x, float) and isinstance(y, float) and (x > 0 or not positive):
+            measured = row.entrant.origin == "measured"
+            points.append(charts.Point(x, y, row.participant.title, row.participant.page, measured))
+    return points
+
+
+def _families(section: Section, setting: str, primary: Column, own: Table) -> Chart | None:
+    """The means of the best encoders over the query languages of each family, the family with most languages first."""
+    measure = primary.key.partition("/")[2]
+    scores = section.scores
+    positions = {id(entrant): at for at, entrant in enumerate(section.entrants)}
+    best = [row for row in own.rows if isinstance(row.cells[own.order or 0].value, float)][:_BARS]
+    means = [
+        by_query_language(scores[scores["encoder"] == positions[id(row.entrant)]], setting, measure) for row in best
+    ]
+    codes = {str(code) for one in means for code in one.index}
+    members: dict[str, list[str]] = {}
+    for code in sorted(codes):
+        members.setdefault(LANGUAGES[code].family if code in LANGUAGES else "other", []).append(code)
+    if len(members) < 2:
+        return None
+    values: dict[str, list[float | None]] = {}
+    for family, own_codes in sorted(members.items(), key=lambda item: (-len(item[1]), item[0])):
+        label = f"{family} ({len(own_codes)})" if len(own_codes) > 1 else family
+        values[label] = [
+            float(one[present].mean()) if (present := [c for c in own_codes if c in one.index]) else None
+            for one in means
+        ]
+    names = [row.participant.title for row in best]
+    drawing = charts.bars(values, names, primary.full)
+    title = f"By family of the queries' language{', best ' + str(len(best)) if len(own.rows) > len(best) else ''}"
+    return Chart(title, drawing, tuple(names)) if drawing is not None else None

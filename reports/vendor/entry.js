@@ -1,0 +1,2 @@
+import "@github/clipboard-copy-element";
+import "@github/tab-container-element";
