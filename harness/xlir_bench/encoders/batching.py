@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 Rows = npt.NDArray[np.int64]
 Tokens = Sequence[int]
 
-CHUNK = 512
+CHUNK = 1024
 """Texts tokenised at a time: while the model works on one chunk, the next is tokenised."""
 
 _MOST = 1024
@@ -52,8 +52,8 @@ def budget_for(device: str) -> int:
         # A token of a large encoder (1024 wide, float32) costs about 100 kB of activations; half the memory is spared.
         return int(np.clip(free // 200_000, 8192, 131_072))
     if device == "cpu":
-        # Small batches stay in the caches and pad little; several threads need enough rows to share.
-        return int(np.clip(512 * package("torch", "a neural encoder").get_num_threads(), 1024, 4096))
+        # Small batches stay in the caches and pad little; each is the work of one core, see `Pace.run`.
+        return 2048
     return 16384
 
 
@@ -72,7 +72,8 @@ class Pace:
     def run(self, lengths: Sequence[int], forward: Callable[[Rows], Vectors]) -> Vectors:
         """What `forward` gives for all texts, shape (texts, dimensions), computed batch by batch.
 
-        A batch that does not fit into memory is halved, and so is the budget of all that follow.
+        On a CPU each core has a batch of its own, which costs no waiting for one another inside every layer. A batch
+        that does not fit into memory is halved, and so is the budget of all that follow.
 
         Args:
             lengths: tokens of each text; at least one.
@@ -81,7 +82,33 @@ class Pace:
         Raises:
             MissingResourceError: a single text does not fit.
         """
-        waiting = list(batches(lengths, self.budget))[::-1]
+        cuts = list(batches(lengths, self.budget))
+        if self.device == "cpu":
+            try:
+                return self._side_by_side(cuts, forward)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+        return self._one_by_one(cuts, lengths, forward)
+
+    def _side_by_side(self, cuts: list[Rows], forward: Callable[[Rows], Vectors]) -> Vectors:
+        torch = package("torch", "a neural encoder")
+        cores = torch.get_num_threads()
+        if cores == 1 or len(cuts) < cores:
+            parts = [forward(at) for at in cuts]
+        else:
+            try:
+                with ThreadPoolExecutor(cores, "encode", initializer=torch.set_num_threads, initargs=(1,)) as workers:
+                    parts = list(workers.map(forward, cuts))
+            finally:
+                torch.set_num_threads(cores)  # a worker's setting reaches the whole process's matrix library
+        result = np.empty((sum(len(at) for at in cuts), parts[0].shape[1]), np.float32)
+        for at, vectors in zip(cuts, parts, strict=True):
+            result[at] = vectors
+        return result
+
+    def _one_by_one(self, cuts: list[Rows], lengths: Sequence[int], forward: Callable[[Rows], Vectors]) -> Vectors:
+        waiting = cuts[::-1]
         result: Vectors | None = None
         while waiting:
             at = waiting.pop()
