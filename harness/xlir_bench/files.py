@@ -7,8 +7,12 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from xlir_bench.errors import MissingResourceError
+from xlir_bench.errors import InputError, MissingResourceError, at
+
+if TYPE_CHECKING:
+    from yaml import BaseLoader, SafeLoader
 
 CACHE_VARIABLE = "XLIR_BENCH_CACHE"
 
@@ -45,3 +49,28 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def read_yaml(path: Path, loader: type[SafeLoader | BaseLoader]) -> object:
+    """What a YAML file says.
+
+    Args:
+        path: the file.
+        loader: one of yaml's safe loaders, or a subclass that reads scalars in another way.
+
+    Raises:
+        MissingResourceError: there is no such file.
+        InputError: it cannot be read, or is not YAML; the message names the line.
+    """
+    import yaml
+
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+    except FileNotFoundError:
+        raise MissingResourceError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark is not None else None
+        raise InputError(f"{at(path, line)}: not YAML: {getattr(error, 'problem', error)}") from None

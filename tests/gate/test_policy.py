@@ -85,7 +85,7 @@ def test_a_policy_that_is_none_is_refused_with_the_place(tmp_path, text, message
 
 
 def test_a_policy_that_is_not_there_is_missing(tmp_path):
-    with pytest.raises(MissingResourceError, match="no such policy"):
+    with pytest.raises(MissingResourceError, match="no such file"):
         read_policy(tmp_path / "gate.yaml")
 
 

@@ -11,7 +11,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from xlir_bench.collection import Setting
-from xlir_bench.errors import InputError, MissingResourceError, at, first_problem
+from xlir_bench.errors import InputError, first_problem
+from xlir_bench.files import read_yaml
 from xlir_bench.measures import parse
 
 DEFAULT_POLICY: Final = Path(str(resources.files("xlir_bench.gate") / "policy.yaml"))
@@ -127,17 +128,8 @@ def read_policy(path: Path = DEFAULT_POLICY) -> Policy:
         MissingResourceError: there is no such file.
         InputError: it is not YAML, or not a policy; the message names the field.
     """
-    try:
-        # Every scalar as it is written: `no` is Norwegian, and `5 %` and `0.01` are both budgets.
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    except FileNotFoundError:
-        raise MissingResourceError(f"{path}: no such policy") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else None
-        raise InputError(f"{at(path, line)}: not YAML: {getattr(error, 'problem', error)}") from None
+    # Every scalar as it is written: `no` is Norwegian, and `5 %` and `0.01` are both budgets.
+    content = read_yaml(path, yaml.BaseLoader)
     try:
         return Policy.model_validate(content)
     except ValidationError as error:

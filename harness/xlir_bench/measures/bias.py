@@ -12,7 +12,7 @@ def rank_distance(judged: JudgedRanks) -> Floats:
 
     In the multilingual setting of a parallel suite the relevant documents say the same in different languages: an
     encoder without a language bias ranks them next to one another. Where n documents of N are relevant, a random
-    ranking has the expectation (N + 1)(n - 1)/(n + 1). Source: arXiv 2408.10536, section 4.
+    ranking has the expectation (N + 1)(n - 1)/(n + 1). Source: arXiv 2408.10536.
 
     Returns:
         Shape (queries,); 0 where a query has one relevant document.

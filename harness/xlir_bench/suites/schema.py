@@ -11,7 +11,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from xlir_bench.collection import SETTINGS, Setting
-from xlir_bench.errors import InputError, MissingResourceError, at, first_problem
+from xlir_bench.errors import InputError, first_problem
+from xlir_bench.files import read_yaml
 from xlir_bench.languages import language
 from xlir_bench.measures import parse
 from xlir_bench.suites.beir import BeirSource
@@ -196,16 +197,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|fal
 
 
 def _yaml(path: Path) -> object:
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader
-    except FileNotFoundError:
-        raise MissingResourceError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else None
-        raise InputError(f"{at(path, line)}: not YAML: {getattr(error, 'problem', error)}") from None
+    return read_yaml(path, _Loader)
 
 
 def _as_value_error(check: object, name: str) -> None:
