@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 import transformers
@@ -78,13 +80,13 @@ def save_m2m100(folder: Path, sentences) -> Path:
     return folder
 
 
-def save_xlm(folder: Path, language_embeddings: bool = True) -> Path:
-    """XLM with three languages and a vocabulary of characters."""
-    letters = "abcdefghijklmnopqrstuvwxyz"
+def save_xlm(folder: Path, language_embeddings: bool = True, others: Mapping[str, str] = MappingProxyType({})) -> Path:
+    """XLM with a vocabulary of characters and three languages, and `others`: further codes and their characters."""
+    letters = "".join(dict.fromkeys("abcdefghijklmnopqrstuvwxyz" + "".join(others.values())))
     words = ["<s>", "</s>", "<pad>", "<unk>", *letters, *(f"{letter}</w>" for letter in letters), "th", "the</w>"]
     (folder / "vocab.json").write_text(json.dumps({word: row for row, word in enumerate(words)}))
     (folder / "merges.txt").write_text("t h 10\nth e</w> 9\n")
-    languages = {"de": 0, "en": 1, "tr": 2}
+    languages = {code: row for row, code in enumerate(["de", "en", "tr", *others])}
     tokenizer = transformers.XLMTokenizer(
         str(folder / "vocab.json"),
         str(folder / "merges.txt"),
@@ -98,10 +100,10 @@ def save_xlm(folder: Path, language_embeddings: bool = True) -> Path:
         n_layers=2,
         n_heads=2,
         max_position_embeddings=40,
-        n_langs=3,
+        n_langs=len(languages),
         use_lang_emb=language_embeddings,
         lang2id=languages,
-        id2lang={0: "de", 1: "en", 2: "tr"},
+        id2lang={number: code for code, number in languages.items()},
     )
     spread(transformers.XLMModel(config)).save_pretrained(folder)
     return folder

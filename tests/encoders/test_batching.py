@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -46,6 +47,40 @@ def test_a_single_text_that_does_not_fit_is_one_line():
         Pace("cpu", 1000).run(LENGTHS, device_with_room_for(39, []))
 
 
+def test_what_the_failed_batch_held_is_free_before_the_device_is_asked_to_give_room_back(monkeypatch):
+    """An exception that is still being handled keeps the frames of its traceback, and so their tensors, alive."""
+    held, alive = [], []
+
+    def forward(at):
+        states = torch.empty(1)
+        held.append(weakref.ref(states))
+        if len(at) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return np.zeros((1, 1), np.float32)
+
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: alive.append(held[-1]() is not None))
+    Pace("cuda", 1000).run(LENGTHS, forward)
+    assert alive
+    assert not any(alive)
+
+
+@pytest.mark.parametrize(("given", "threads"), [(True, True), (False, False)])
+def test_a_model_that_is_not_for_several_threads_is_called_by_one_at_a_time(given, threads):
+    callers = set()
+
+    def forward(at):
+        callers.add(threading.current_thread())
+        return np.zeros((len(at), 1), np.float32)
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        Pace("cpu", 40, side_by_side=given).run(LENGTHS * 20, forward)
+    finally:
+        torch.set_num_threads(before)
+    assert (threading.main_thread() not in callers) == threads
+
+
 def test_other_failures_pass_through():
     def forward(at):
         raise RuntimeError("shape mismatch")
@@ -59,6 +94,9 @@ def test_what_counts_as_want_of_memory():
     assert is_out_of_memory(
         RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
     )
+    assert is_out_of_memory(torch.AcceleratorError("CUDA error: out of memory"))
+    assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"))
+    assert is_out_of_memory(RuntimeError("Invalid buffer size: 24.00 GiB"))  # MPS
     assert is_out_of_memory(MemoryError())
     assert not is_out_of_memory(ValueError("out of memory"))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import unicodedata
+
 import numpy as np
 import pytest
 import small_models
@@ -10,7 +13,7 @@ import transformers
 
 from xlir_bench.encoders import Spoken, xlm
 from xlir_bench.encoders.checkpoint import Settings
-from xlir_bench.errors import InputError
+from xlir_bench.errors import InputError, MissingResourceError
 
 TEXTS = ["the cat", "der hund und die katze", "kedi", "the " * 30]
 LANGUAGES = ["en", "de", "tr", "en"]
@@ -76,3 +79,55 @@ def test_another_architecture_is_refused(tmp_path):
     transformers.BertConfig().save_pretrained(tmp_path)
     with pytest.raises(InputError, match="bert is not XLM"):
         xlm.load(tmp_path, Settings(), "cpu")
+
+
+THAI, CHINESE, JAPANESE = "แม่น้ำสายนี้ยาวกี่กิโลเมตร", "这座城市有多少居民", "この町の川"
+
+
+@pytest.fixture(scope="module")
+def asian(tmp_path_factory):
+    """Without the marks above and below letters, which XLM drops."""
+    pytest.importorskip("sacremoses")
+    letters = {"th": THAI, "zh": CHINESE, "ja": JAPANESE}
+    bare = {code: "".join(c for c in text if unicodedata.category(c) != "Mn") for code, text in letters.items()}
+    return small_models.save_xlm(tmp_path_factory.mktemp("xlm"), others=bare)
+
+
+def words_of(code, text):
+    if code == "th":
+        return pytest.importorskip("pythainlp", reason="install the extra `xlm`").word_tokenize(text)
+    return list(pytest.importorskip("rjieba", reason="install the extra `xlm`").cut(text))
+
+
+@pytest.mark.parametrize(("code", "text"), [("th", THAI), ("zh", CHINESE)])
+def test_thai_and_chinese_are_cut_into_words_by_the_libraries_of_the_extra(asian, code, text):
+    vocabulary = json.loads((asian / "vocab.json").read_text())
+    words = words_of(code, text)
+    assert 1 < len(words) < len(text)
+    expected = []
+    for word in words:
+        letters = [c for c in unicodedata.normalize("NFD", word) if unicodedata.category(c) != "Mn"]
+        expected += [vocabulary[letter] for letter in letters[:-1]] + [vocabulary[f"{letters[-1]}</w>"]]
+    encoder = xlm.load(asian, Settings(), "cpu").encoder
+    [ids] = encoder.tokenise([text], "query", [code])
+    assert ids == [vocabulary["<s>"], *expected, vocabulary["</s>"]]
+    # Cut as English, which has spaces, the text would be one word.
+    assert ids != encoder.tokenise([text], "query", ["en"])[0]
+
+
+@pytest.mark.parametrize(("code", "package"), [("th", "pythainlp"), ("zh", "rjieba"), ("ja", "kytea")])
+def test_a_language_whose_words_nothing_can_cut_is_one_line(asian, monkeypatch, code, package):
+    monkeypatch.setattr(xlm, "find_spec", lambda name: None)
+    encoder = xlm.load(asian, Settings(), "cpu").encoder
+    with pytest.raises(MissingResourceError, match=rf"\({code}\) with the package {package}: .*--languages") as raised:
+        encoder.tokenise(["a"], "query", [code])
+    assert raised.value.exit_code == 3
+    assert "\n" not in str(raised.value)
+
+
+def test_japanese_needs_the_model_of_kytea_where_transformers_looks_for_it(asian, monkeypatch, tmp_path):
+    monkeypatch.setattr(xlm, "find_spec", lambda name: object())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    encoder = xlm.load(asian, Settings(), "cpu").encoder
+    with pytest.raises(MissingResourceError, match=r"~/local/share/kytea/model\.bin only"):
+        encoder.tokenise([JAPANESE], "query", ["ja"])

@@ -12,11 +12,21 @@ from xlir_bench.encoders.checkpoint import Loaded, Settings
 Load = Callable[[Path, Settings, str], Loaded]
 """From a folder with weights, the settings and a device to a model in memory."""
 
+
+
+def _two_path(folder: Path, settings: Settings, device: str) -> Loaded:
+    # Its classes are torch modules, so that the module itself needs torch.
+    from xlir_bench.encoders import two_path
+
+    return two_path.load(folder, settings, device)
+
+
 ADAPTERS: Mapping[str, Load] = {
     sentence_transformer.NAME: sentence_transformer.load,
     transformer.NAME: transformer.load,
     m2m100.NAME: m2m100.load,
     xlm.NAME: xlm.load,
+    "two-path": _two_path,
 }
 """Those that load weights from a folder."""
 

@@ -23,6 +23,14 @@ CHUNK = 1024
 """Texts tokenised at a time: while the model works on one chunk, the next is tokenised."""
 
 _MOST = 1024
+_NO_ROOM = (
+    "out of memory",  # CUDA, MPS, XPU
+    "can't allocate memory",  # torch on a CPU
+    "not enough memory",  # the same, on Windows
+    "invalid buffer size",  # MPS, of one tensor beyond what Metal takes
+    "alloc_failed",  # cuBLAS and cuDNN, which have no room for a handle
+    "failed to allocate memory",  # ONNX Runtime
+)
 
 
 def batches(lengths: Sequence[int], budget: int, most: int = _MOST) -> Iterator[Rows]:
@@ -63,10 +71,13 @@ class Pace:
     Args:
         device: e.g. "cuda:0".
         budget: tokens per batch; `budget_for(device)` if none is given.
+        side_by_side: whether the model may be called by several threads at once, and keeps to one core in each. What
+            OpenVINO and ONNX Runtime load does not: the one refuses it, the other uses every core already.
     """
 
-    def __init__(self, device: str, budget: int | None = None) -> None:
+    def __init__(self, device: str, budget: int | None = None, *, side_by_side: bool = True) -> None:
         self.device = device
+        self.side_by_side = side_by_side and device == "cpu"
         self.budget = budget or budget_for(device)
 
     def run(self, lengths: Sequence[int], forward: Callable[[Rows], Vectors]) -> Vectors:
@@ -83,7 +94,7 @@ class Pace:
             MissingResourceError: a single text does not fit.
         """
         cuts = list(batches(lengths, self.budget))
-        if self.device == "cpu":
+        if self.side_by_side:
             try:
                 return self._side_by_side(cuts, forward)
             except Exception as error:
@@ -112,11 +123,8 @@ class Pace:
         result: Vectors | None = None
         while waiting:
             at = waiting.pop()
-            try:
-                vectors = forward(at)
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
+            vectors = self._tried(at, forward)
+            if vectors is None:
                 half = self._smaller(at, lengths)
                 waiting += [at[half:], at[:half]]
                 continue
@@ -125,6 +133,15 @@ class Pace:
             result[at] = vectors
         assert result is not None  # there is at least one text, hence one batch
         return result
+
+    def _tried(self, at: Rows, forward: Callable[[Rows], Vectors]) -> Vectors | None:
+        """The vectors of one batch; None if there was no room. The error, which held tensors, is gone by then."""
+        try:
+            return forward(at)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        return None
 
     def _smaller(self, at: Rows, lengths: Sequence[int]) -> int:
         """Where to cut a batch that was too large; the budget becomes what the first half needs."""
@@ -137,24 +154,21 @@ class Pace:
         half = (len(at) + 1) // 2
         self.budget = min(self.budget, half * longest)
         log.warning("out of memory on %s: batches of at most %d tokens from here on", self.device, self.budget)
-        torch = package("torch", "a neural encoder")
-        if self.device.startswith("cuda"):
-            torch.cuda.empty_cache()
-        elif self.device.startswith("mps"):
-            torch.mps.empty_cache()
+        kind = self.device.partition(":")[0]
+        if kind in {"cuda", "mps", "xpu"}:
+            getattr(package("torch", "a neural encoder"), kind).empty_cache()
         return half
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether a device had no room. Only CUDA has a type for it; MPS and the CPU's allocator raise RuntimeError."""
+    """Whether a device had no room. Only CUDA has a type for it; the others say so in words."""
     if isinstance(error, MemoryError):
         return True
-    if not isinstance(error, RuntimeError):
+    # ONNX Runtime's exceptions are no RuntimeError.
+    if not isinstance(error, RuntimeError) and not type(error).__module__.startswith("onnxruntime"):
         return False
     message = str(error).lower()
-    return (
-        type(error).__name__ == "OutOfMemoryError" or "out of memory" in message or "can't allocate memory" in message
-    )
+    return type(error).__name__ == "OutOfMemoryError" or any(words in message for words in _NO_ROOM)
 
 
 class TokenEncoder(ABC):
@@ -207,6 +221,14 @@ class TokenEncoder(ABC):
             return self.forward([ids[row] for row in at], [languages[row] for row in at])
 
         return self.pace.run([len(row) for row in ids], forward)
+
+
+def token_ids(tokenizer: Foreign, texts: Sequence[str], limit: int | None) -> list[list[int]]:
+    """Token ids of each text by a tokenizer of transformers, special ones included, cut at `limit` if there is one."""
+    cut = {"truncation": True, "max_length": limit} if limit else {}
+    tokens = tokenizer(list(texts), return_attention_mask=False, return_token_type_ids=False, **cut)
+    ids: list[list[int]] = tokens["input_ids"]
+    return ids
 
 
 def padded(ids: Sequence[Tokens], padding: int, device: str) -> tuple[Foreign, Foreign | None]:

@@ -111,7 +111,7 @@ def load(model_id: str) -> Model:
         name="bm25",
         fingerprint=hashlib.sha256(f"bm25 {sorted(settings.items())}".encode()).hexdigest(),
         similarity="dot",
-        details={"adapter": "bm25", "statistics": "per document language", **settings},
+        details={"adapter": "bm25", "statistics": "per document language", "trained_on": [], **settings},
     )
     return Model(info, BM25())
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from xlir_bench.encoders.protocol import Encoder, Role, Similarity, Spoken
-from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.errors import InputError, MissingResourceError, XlirError
 
 Pooling = Literal["mean", "mean-of-text", "cls", "pooler"]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -25,6 +25,7 @@ Foreign: TypeAlias = Any
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu|npu|hpu)(:\d+)?")
 _WEIGHTS = ".safetensors"
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+_NO_WEIGHTS = "training_args.bin"  # what transformers' Trainer leaves behind
 _CODE = (".py",)
 _DECIDING = (_WEIGHTS, ".json", ".txt", ".model", ".vocab", ".bpe", ".spm", ".jinja")
 _EXPORTED: Mapping[Backend, tuple[str, ...]] = {
@@ -114,12 +115,13 @@ class Loaded:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def package(name: str, who: str) -> Foreign:
+def package(name: str, who: str, mend: str | None = None) -> Foreign:
     """The module `name`, imported now.
 
     Args:
         name: e.g. "transformers" or "scipy.sparse".
         who: what needs it, for the message.
+        mend: how it is installed, where that is more than `pip install` and its name.
 
     Raises:
         MissingResourceError: it is not installed.
@@ -129,7 +131,9 @@ def package(name: str, who: str) -> Foreign:
     except ImportError as error:
         top = name.partition(".")[0].replace("_", "-")
         reason = " ".join(str(error).split())
-        raise MissingResourceError(f"{who} needs the package {top} ({reason}): pip install {top}") from error
+        raise MissingResourceError(
+            f"{who} needs the package {top} ({reason}): {mend or f'pip install {top}'}"
+        ) from error
 
 
 @contextmanager
@@ -143,6 +147,37 @@ def no_loading_bars() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def loading(folder: Path, library: str) -> Iterator[None]:
+    """What a library raises on files that are not right, which may be anything, in one line; and no bars meanwhile.
+
+    Raises:
+        InputError: the library cannot load the folder.
+    """
+    try:
+        with no_loading_bars():
+            yield
+    except XlirError:
+        raise
+    except Exception as error:
+        raise InputError(f"{folder}: {library} cannot load it ({told(error)})") from error
+
+
+def weight_options(settings: Settings) -> dict[str, Any]:
+    """How weights are read, for `from_pretrained` of transformers."""
+    torch = package("torch", "a neural encoder")
+    return {
+        "dtype": getattr(torch, settings.precision),
+        "use_safetensors": None if settings.trust_remote_code else True,
+    }
+
+
+def prompts_of(settings: Settings) -> dict[Role, str]:
+    """The prompts of both roles, empty where none are given."""
+    given = settings.prompts or {}
+    return {"query": given.get("query", ""), "document": given.get("document", "")}
 
 
 def check_device_name(device: str | None) -> None:
@@ -178,7 +213,10 @@ def pick_device(device: str | None) -> str:
 def best_precision(device: str) -> Precision:
     """What a device computes fastest without harm: bfloat16 or float16 on an accelerator, float32 on a CPU."""
     if device.startswith("cuda"):
-        return "bfloat16" if package("torch", "a neural encoder").cuda.is_bf16_supported() else "float16"
+        cuda = package("torch", "a neural encoder").cuda
+        with cuda.device(device):
+            # Older devices emulate bfloat16, slower than float32.
+            return "bfloat16" if cuda.is_bf16_supported(including_emulation=False) else "float16"
     return "float16" if device.startswith("mps") else "float32"
 
 
@@ -204,17 +242,18 @@ def fingerprint(folder: Path, adapter: str, loaded: Loaded) -> str:
 def deciding_files(folder: Path, backend: Backend = "torch") -> list[Path]:
     """Weights, tokenizer, configuration and code of a model's folder, sorted by relative name.
 
-    Pickled weights count where there are no others; exported ones where their backend computes.
+    In each place pickled weights count where there are no others; exported ones where their backend computes.
     """
-    paths = [path for path in folder.iterdir() if path.is_file()]
-    for module in module_folders(folder, any_code=True):
-        paths += [path for path in module.rglob("*") if path.is_file()]
-    if (folder / backend).is_dir():
-        paths += [path for path in (folder / backend).iterdir() if path.is_file()]
-    ends = (*_DECIDING, *_CODE, *_EXPORTED[backend])
-    if not any(path.name.endswith(_WEIGHTS) for path in paths):
-        ends += _PICKLED
-    kept = {path for path in paths if path.name.lower().endswith(ends)}
+    places = [list(folder.iterdir()), *(list(module.rglob("*")) for module in module_folders(folder, any_code=True))]
+    if _EXPORTED[backend] and (folder / backend).is_dir():
+        places.append(list((folder / backend).iterdir()))
+    kept: set[Path] = set()
+    for place in places:
+        paths = [path for path in place if path.is_file() and path.name != _NO_WEIGHTS]
+        ends = (*_DECIDING, *_CODE, *_EXPORTED[backend])
+        if not any(path.name.endswith(_WEIGHTS) for path in paths):
+            ends += _PICKLED
+        kept.update(path for path in paths if path.name.lower().endswith(ends))
     return sorted(kept, key=lambda path: path.relative_to(folder).as_posix())
 
 
@@ -250,6 +289,21 @@ def module_folders(folder: Path, any_code: bool = False) -> list[Path]:
     return found
 
 
+def pickled_only(folder: Path, trusted: bool) -> dict[Path, list[str]]:
+    """The folders of a model, its own and those of its modules, that have pickled weights and no others; and which.
+
+    Raises:
+        InputError: a module is code, and not trusted; see `module_folders`.
+    """
+    found = {}
+    for place in (folder, *module_folders(folder, any_code=trusted)):
+        names = [path.name for path in place.iterdir() if path.is_file() and path.name != _NO_WEIGHTS]
+        pickled = sorted(name for name in names if name.endswith(_PICKLED))
+        if pickled and not any(name.endswith(_WEIGHTS) for name in names):
+            found[place] = pickled
+    return found
+
+
 def refuse_unsafe(folder: Path, settings: Settings) -> None:
     """Loading a pickle can run anything, so weights have to be in safetensors files unless that was allowed.
 
@@ -257,20 +311,22 @@ def refuse_unsafe(folder: Path, settings: Settings) -> None:
         InputError: the folder, or that of one of its modules, has pickled weights only, or the model has none at all.
     """
     trusted = settings.trust_remote_code
+    pickled = pickled_only(folder, trusted)
+    if pickled and not trusted:
+        place, names = next(iter(pickled.items()))
+        named = next((name for name in names if name.startswith("pytorch_model")), names[0])
+        raise InputError(
+            f"{place}: the weights are pickled only ({named}), and unpickling can run any code: save the model "
+            "again with save_pretrained(), which writes safetensors, or give --trust-remote-code, once: they are kept "
+            "as safetensors"
+        )
     places = [folder, *module_folders(folder, any_code=trusted)]
-    any_weights = (folder / settings.backend).is_dir()
-    for place in places:
-        names = [path.name for path in place.iterdir() if path.is_file()]
-        safe = any(name.endswith(_WEIGHTS) for name in names)
-        pickled = sorted(name for name in names if name.endswith(_PICKLED) and name != "training_args.bin")
-        any_weights |= safe or (trusted and bool(pickled))
-        if pickled and not safe and not trusted:
-            raise InputError(
-                f"{place}: the weights are pickled only ({pickled[0]}), and unpickling can run any code: save the "
-                "model again with save_pretrained(), which writes safetensors, or give --trust-remote-code"
-            )
-    if not any_weights:
-        raise InputError(f"{folder}: no weights (*{_WEIGHTS}) in the model's folder")
+    exported = _EXPORTED[settings.backend] and (folder / settings.backend).is_dir()
+    if not pickled and not exported and not any(any(place.glob(f"*{_WEIGHTS}")) for place in places):
+        raise InputError(
+            f"{folder}: no weights (*{_WEIGHTS}) in the model's folder; pickled ones are fetched from the hub with "
+            "--trust-remote-code only, and kept as safetensors"
+        )
 
 
 def size_of(folder: Path) -> int:

@@ -167,9 +167,13 @@ def _tie_equal_texts(vectors: Vectors, texts: Texts) -> None:
         reference = first.setdefault(text, row)
         if texts.languages[row] == texts.languages[reference]:
             continue
-        distance = np.linalg.norm(vectors[row] - vectors[reference])
-        if distance <= _ROUNDING * np.linalg.norm(vectors[reference]):
+        if is_rounding(vectors[row], vectors[reference]):
             vectors[row] = vectors[reference]
+
+
+def is_rounding(vector: Vectors, reference: Vectors) -> bool:
+    """Whether two vectors of one text differ by no more than rounding; (dimensions,) each."""
+    return bool(np.linalg.norm(vector - reference) <= _ROUNDING * np.linalg.norm(reference))
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,18 @@ without that of the language token.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from xlir_bench.encoders.batching import Pace, mean_of, padded
-from xlir_bench.encoders.checkpoint import Foreign, Loaded, Settings, package, refuse_unsafe, told
+from xlir_bench.encoders.checkpoint import Foreign, Loaded, Settings, loading, package, prompts_of
+from xlir_bench.encoders.converted import safe_weights
 from xlir_bench.encoders.protocol import Role, Spoken, Vectors
 from xlir_bench.encoders.transformer import (
     TransformerEncoder,
     described,
     length_within,
     pooling_among,
-    prompts_of,
     refuse_missing,
     torch_only,
 )
@@ -29,7 +27,7 @@ from xlir_bench.errors import InputError
 
 NAME = "m2m100"
 
-_OWN_CODES = {"fil": "tl", "nb": "no"}
+OWN_CODES = {"fil": "tl", "nb": "no"}
 _ENCODER = ("model.encoder.", "encoder.")
 _SHARED = ("model.shared.weight", "shared.weight", "model.decoder.embed_tokens.weight", "lm_head.weight")
 _COMPUTED = "embed_positions."
@@ -70,7 +68,7 @@ class M2M100Encoder(TransformerEncoder):
 
     def _language_token(self, code: str) -> int:
         treated = self.spoken.treated_as(code, "M2M-100")
-        return int(self.tokenizer.get_lang_id(_OWN_CODES.get(treated, treated)))
+        return int(self.tokenizer.get_lang_id(OWN_CODES.get(treated, treated)))
 
 
 def load(folder: Path, settings: Settings, device: str) -> Loaded:
@@ -82,20 +80,16 @@ def load(folder: Path, settings: Settings, device: str) -> Loaded:
         MissingResourceError: a package is not installed.
     """
     torch_only(folder, settings)
-    refuse_unsafe(folder, settings)
+    weights = safe_weights(folder, settings)
     pooling = pooling_among(folder, settings, ("mean", "mean-of-text"))
     library = package("transformers", NAME)
     package("sentencepiece", NAME)
-    try:
-        config = library.AutoConfig.from_pretrained(str(folder), local_files_only=True)
+    with loading(folder, "transformers"):
+        config = library.AutoConfig.from_pretrained(str(weights), local_files_only=True)
         if config.model_type != "m2m_100":
             raise InputError(f"{folder}: {config.model_type} is not M2M-100")
-        tokenizer = library.M2M100Tokenizer.from_pretrained(str(folder), local_files_only=True)
-        model = _encoder(folder, config, settings)
-    except InputError:
-        raise
-    except Exception as error:  # the library and those below it raise whatever they like on files that are not right
-        raise InputError(f"{folder}: transformers cannot load it ({told(error)})") from error
+        tokenizer = library.M2M100Tokenizer.from_pretrained(str(weights), local_files_only=True)
+        model = _encoder(weights, config, settings)
     spoken = _spoken(settings.spoken, set(tokenizer.lang_code_to_id))
     max_length = length_within(folder, settings, config.max_position_embeddings, config.max_position_embeddings)
     prompts = prompts_of(settings)
@@ -132,27 +126,12 @@ def _weights(folder: Path) -> Iterator[tuple[str, Foreign]]:
 
 def _tensors(folder: Path) -> Iterator[tuple[str, Foreign]]:
     """Every tensor that may be the encoder's, read one at a time: the decoder is never in memory."""
-    safe = sorted(folder.glob("*.safetensors"))
-    if not safe:
-        torch = package("torch", NAME)
-        for path in _pickled_files(folder):
-            # The restricted unpickler: tensors and plain containers only, whatever was allowed.
-            yield from torch.load(path, map_location="cpu", weights_only=True, mmap=True).items()
-        return
     open_file = package("safetensors", NAME).safe_open
-    for path in safe:
+    for path in sorted(folder.glob("*.safetensors")):
         with open_file(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118  (the file is no mapping)
                 if name.startswith(_ENCODER) or name in _SHARED:
                     yield name, file.get_tensor(name)
-
-
-def _pickled_files(folder: Path) -> list[Path]:
-    listing = folder / "pytorch_model.bin.index.json"
-    if listing.is_file():
-        index: Mapping[str, Any] = json.loads(listing.read_text("utf-8"))
-        return sorted({folder / name for name in index["weight_map"].values()})
-    return [folder / "pytorch_model.bin"]
 
 
 def _spoken(declared: Spoken, codes: set[str]) -> Spoken:
@@ -161,7 +140,7 @@ def _spoken(declared: Spoken, codes: set[str]) -> Spoken:
     Raises:
         InputError: the fallback is no language of the model.
     """
-    known = codes | {ours for ours, own in _OWN_CODES.items() if own in codes}
+    known = codes | {ours for ours, own in OWN_CODES.items() if own in codes}
     fallback = declared.fallback
     if fallback != "error" and fallback not in known:
         raise InputError(f"languages.fallback: M2M-100 has to be told a language, and has no code for {fallback!r}")

@@ -152,7 +152,8 @@ class Manifest(_Part):
         languages: what the model knows.
         licence: of the weights, as an SPDX identifier where there is one.
         parameters: how many the model has.
-        trained_on: names of the collections it was trained on; zero-shot is derived from them.
+        trained_on: names of the collections it was trained on; zero-shot is derived from them and from the audits.
+        audits: records of `xlir-bench audit` on its training data, relative to the manifest's folder.
         description: one sentence.
     """
 
@@ -169,6 +170,7 @@ class Manifest(_Part):
     licence: Annotated[str, Field(min_length=1)]
     parameters: Annotated[int, Field(ge=0)] | None = None
     trained_on: tuple[str, ...] = ()
+    audits: tuple[Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)*\.json$")], ...] = ()
     description: str | None = None
 
     @field_validator("adapter")

@@ -50,6 +50,6 @@ def load(model_id: str) -> Model:
         id=model_id,
         name=f"random-{seed}" if seed else "random",
         fingerprint=hashlib.sha256(f"random, Box-Muller on SHAKE-256, {DIMENSIONS}, {seed}".encode()).hexdigest(),
-        details={"adapter": "random", "dimensions": DIMENSIONS, "parameters": 0, "seed": seed},
+        details={"adapter": "random", "dimensions": DIMENSIONS, "parameters": 0, "trained_on": [], "seed": seed},
     )
     return Model(info, RandomEncoder(seed))

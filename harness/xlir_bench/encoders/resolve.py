@@ -27,6 +27,7 @@ from xlir_bench.encoders.checkpoint import (
     check_device_name,
     fingerprint,
     pick_device,
+    prompts_of,
     size_of,
 )
 from xlir_bench.encoders.protocol import Model, ModelInfo
@@ -179,6 +180,7 @@ def _unknown(model_id: str) -> InputError:
 def _declared(asked: _Asked, folder: Path) -> Model:
     """The model that a folder's manifest declares."""
     from xlir_bench.encoders import manifest
+    from xlir_bench.encoders.audited import read_audit
 
     path = folder / MANIFEST
     declared = manifest.read(path)
@@ -186,8 +188,12 @@ def _declared(asked: _Asked, folder: Path) -> Model:
     details: dict[str, Any] = {
         "licence": declared.licence,
         "languages": declared.languages.model_dump(mode="json", by_alias=True),
-        "trained_on": list(declared.trained_on),
     }
+    # Nothing said about training data is not the same as none.
+    if "trained_on" in declared.model_fields_set:
+        details["trained_on"] = list(declared.trained_on)
+    if declared.audits:
+        details["audits"] = [read_audit(folder / name).summary() for name in declared.audits]
     info = replace(model.info, details={**model.info.details, **details})
     # The adapter knows better where the model itself has a table of languages.
     return Model(info, model.retriever, getattr(model.retriever, "spoken", declared.languages.spoken()))
@@ -235,7 +241,7 @@ def _from_mteb(asked: _Asked, name: str, revision: str | None) -> Model:
 
 
 def _from_server(asked: _Asked, endpoint: server.Endpoint, settings: Settings) -> Model:
-    encoder = server.ServerEncoder(endpoint, transformer.prompts_of(settings))
+    encoder = server.ServerEncoder(endpoint, prompts_of(settings))
     identity = server.identity(encoder)
     details = {
         "adapter": server.NAME,

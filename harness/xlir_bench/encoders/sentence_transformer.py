@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xlir_bench.encoders.batching import Pace, TokenEncoder, padded
+from xlir_bench.encoders.batching import Pace, TokenEncoder, padded, token_ids
 from xlir_bench.encoders.checkpoint import (
     Foreign,
     Loaded,
     Settings,
-    no_loading_bars,
+    loading,
     package,
-    refuse_unsafe,
-    told,
+    prompts_of,
+    weight_options,
 )
+from xlir_bench.encoders.converted import safe_weights
 from xlir_bench.encoders.protocol import Encoder, Role, Similarity, Vectors
 from xlir_bench.errors import InputError
 
@@ -49,14 +51,7 @@ class SentenceTransformerEncoder(TokenEncoder):
 
     def tokenise(self, texts: Sequence[str], role: Role, languages: Sequence[str]) -> list[list[int]]:
         """See `TokenEncoder.tokenise`. The language does not matter."""
-        limit = {"truncation": True, "max_length": self._limit} if self._limit else {}
-        ids: list[list[int]] = self.model.tokenizer(
-            [self.prompts[role] + text for text in texts],
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            **limit,
-        )["input_ids"]
-        return ids
+        return token_ids(self.model.tokenizer, [self.prompts[role] + text for text in texts], self._limit)
 
     def forward(self, ids: Sequence[Sequence[int]], languages: Sequence[str]) -> Vectors:
         """See `TokenEncoder.forward`."""
@@ -126,33 +121,43 @@ def load(folder: Path, settings: Settings, device: str) -> Loaded:
         raise InputError(f"{folder}: pooling is part of a sentence-transformers model; leave it out of the manifest")
     if settings.backend != "torch" and settings.precision != "float32":
         raise InputError(f"{folder}: the backend {settings.backend} has the precision of its export; leave it out")
-    refuse_unsafe(folder, settings)
-    torch = package("torch", NAME)
+    if settings.backend == "openvino":
+        device = "cpu"  # as torch calls it; OpenVINO knows no other of torch's devices
+    weights = safe_weights(folder, settings)
+    options = _backend_options(settings)
     library = package("sentence_transformers", NAME)
-    options: dict[str, Any] = {}
+    with loading(folder, "sentence-transformers"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"transformers\.")  # tracing warns of each branch in a model's code
+        model = library.SentenceTransformer(
+            str(weights),
+            device=device,
+            trust_remote_code=settings.trust_remote_code,
+            local_files_only=True,
+            backend=settings.backend,
+            model_kwargs=options,
+        )
     if settings.backend == "torch":
-        options["model_kwargs"] = {"torch_dtype": getattr(torch, settings.precision)}
-        if not settings.trust_remote_code:
-            options["model_kwargs"]["use_safetensors"] = True
-    else:
-        package("optimum", f"the backend {settings.backend}")
-    try:
-        with no_loading_bars():
-            model = library.SentenceTransformer(
-                str(folder),
-                device=device,
-                trust_remote_code=settings.trust_remote_code,
-                local_files_only=True,
-                backend=settings.backend,
-                **options,
-            )
-    except Exception as error:  # the library and those below it raise whatever they like on files that are not right
-        raise InputError(f"{folder}: sentence-transformers cannot load it ({told(error)})") from error
-    if settings.backend == "torch":
-        model.to(getattr(torch, settings.precision))
+        model.to(options["dtype"])
     if settings.max_length is not None:
         model.max_seq_length = settings.max_length
     return wrapped(model, settings, device)
+
+
+def _backend_options(settings: Settings) -> dict[str, Any]:
+    """What the backend is told when it loads, or makes, the model that it computes with.
+
+    Raises:
+        MissingResourceError: its package is not installed.
+    """
+    if settings.backend == "torch":
+        return weight_options(settings)
+    extra = f"pip install 'xlir-bench[{settings.backend}]'"
+    module = {"onnx": "optimum.onnxruntime", "openvino": "optimum.intel.openvino"}[settings.backend]
+    package(module, f"the backend {settings.backend}", extra)
+    if settings.backend == "onnx":
+        return {}
+    # Left to itself OpenVINO computes in bfloat16 where the processor can, and rounds large models' weights to 8 bits.
+    return {"ov_config": {"INFERENCE_PRECISION_HINT": "f32"}, "load_in_8bit": False}
 
 
 def wrapped(model: Foreign, settings: Settings, device: str) -> Loaded:
@@ -163,12 +168,13 @@ def wrapped(model: Foreign, settings: Settings, device: str) -> Loaded:
     """
     prompts = _prompts(model, settings)
     similarity = settings.similarity or _similarity(model)
-    pace = Pace(device, settings.batch_tokens)
+    pace = Pace(device, settings.batch_tokens, side_by_side=settings.backend == "torch")
+    parameters = sum(p.numel() for p in model.parameters())
     details = {
         "adapter": NAME,
         "modules": [type(module).__name__ for module in model],
         "dimensions": dimensions_of(model),
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": parameters or None,  # an exported model does not say
         "device": device,
     }
     choices: dict[str, Any] = {
@@ -230,7 +236,7 @@ def _size(vectors: Vectors) -> float:
 def _prompts(model: Foreign, settings: Settings) -> dict[Role, str]:
     """The manifest's prompts, else the first that the model's configuration has under one of the usual names."""
     if settings.prompts is not None:
-        return {"query": settings.prompts.get("query", ""), "document": settings.prompts.get("document", "")}
+        return prompts_of(settings)
     own: dict[str, str] = {name: text for name, text in (model.prompts or {}).items() if text}
     default = own.get(model.default_prompt_name or "", "")
     return {role: next((own[name] for name in names if name in own), default) for role, names in _PROMPT_NAMES.items()}

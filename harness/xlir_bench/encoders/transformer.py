@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xlir_bench.encoders.batching import Pace, TokenEncoder, mean_of, padded
+from xlir_bench.encoders.batching import Pace, TokenEncoder, mean_of, padded, token_ids
 from xlir_bench.encoders.checkpoint import (
     Foreign,
     Loaded,
     Pooling,
     Settings,
-    no_loading_bars,
+    loading,
     package,
-    refuse_unsafe,
-    told,
+    prompts_of,
+    weight_options,
 )
+from xlir_bench.encoders.converted import safe_weights
 from xlir_bench.encoders.protocol import Role, Vectors
 from xlir_bench.errors import InputError
 
@@ -51,14 +52,7 @@ class TransformerEncoder(TokenEncoder):
 
     def tokenise(self, texts: Sequence[str], role: Role, languages: Sequence[str]) -> list[list[int]]:
         """See `TokenEncoder.tokenise`. The language does not matter."""
-        ids: list[list[int]] = self.tokenizer(
-            [self.prompts[role] + text for text in texts],
-            truncation=True,
-            max_length=self.max_length,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-        )["input_ids"]
-        return ids
+        return token_ids(self.tokenizer, [self.prompts[role] + text for text in texts], self.max_length)
 
     def forward(self, ids: Sequence[Sequence[int]], languages: Sequence[str]) -> Vectors:
         """See `TokenEncoder.forward`."""
@@ -118,28 +112,17 @@ def from_folder(folder: Path, settings: Settings, device: str) -> tuple[Foreign,
         InputError: see `load`.
     """
     torch_only(folder, settings)
-    refuse_unsafe(folder, settings)
-    torch = package("torch", NAME)
+    weights = str(safe_weights(folder, settings))
     library = package("transformers", NAME)
     trust: dict[str, Any] = {"local_files_only": True, "trust_remote_code": settings.trust_remote_code}
-    try:
-        config = library.AutoConfig.from_pretrained(str(folder), **trust)
+    with loading(folder, "transformers"):
+        config = library.AutoConfig.from_pretrained(weights, **trust)
         if config.is_encoder_decoder:
             raise InputError(f"{folder}: {config.model_type} has an encoder and a decoder; this adapter takes encoders")
-        tokenizer = library.AutoTokenizer.from_pretrained(str(folder), **trust)
-        with no_loading_bars():
-            model, found = library.AutoModel.from_pretrained(
-                str(folder),
-                config=config,
-                use_safetensors=None if settings.trust_remote_code else True,
-                torch_dtype=getattr(torch, settings.precision),
-                output_loading_info=True,
-                **trust,
-            )
-    except InputError:
-        raise
-    except Exception as error:  # the library and those below it raise whatever they like on files that are not right
-        raise InputError(f"{folder}: transformers cannot load it ({told(error)})") from error
+        tokenizer = library.AutoTokenizer.from_pretrained(weights, **trust)
+        model, found = library.AutoModel.from_pretrained(
+            weights, config=config, output_loading_info=True, **weight_options(settings), **trust
+        )
     # A checkpoint of a language model lacks the pooler, which only `pooling: pooler` looks at.
     unused = () if settings.pooling == "pooler" else ("pooler.",)
     refuse_missing(folder, [name for name in found["missing_keys"] if not name.startswith(unused or "\0")])
@@ -180,12 +163,6 @@ def pooling_among(folder: Path, settings: Settings, known: Sequence[Pooling]) ->
     if pooling not in known:
         raise InputError(f"{folder}: pooling {pooling} is not for this kind of model; it has {', '.join(known)}")
     return pooling
-
-
-def prompts_of(settings: Settings) -> dict[Role, str]:
-    """The prompts of both roles, empty where none are given."""
-    given = settings.prompts or {}
-    return {"query": given.get("query", ""), "document": given.get("document", "")}
 
 
 def _max_length(folder: Path, settings: Settings, tokenizer: Foreign, model: Foreign) -> int:

@@ -9,11 +9,12 @@ tokenizer's rules.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from xlir_bench.encoders.batching import Pace
-from xlir_bench.encoders.checkpoint import Foreign, Loaded, Settings, package, told
+from xlir_bench.encoders.checkpoint import Foreign, Loaded, Settings, loading, package, prompts_of
 from xlir_bench.encoders.protocol import Role, Spoken
 from xlir_bench.encoders.transformer import (
     TransformerEncoder,
@@ -21,14 +22,16 @@ from xlir_bench.encoders.transformer import (
     from_folder,
     length_within,
     pooling_among,
-    prompts_of,
 )
 from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.languages import LANGUAGES
 
 NAME = "xlm"
 
-# What a text's words are cut with where they are not spaces; see transformers' XLMTokenizer.
-_SEGMENTERS = {"zh": "rjieba", "th": "pythainlp", "ja": "Mykytea"}
+# What a text's words are cut with where there are no spaces, a package and its module; see transformers' XLMTokenizer.
+_SEGMENTERS = {"zh": ("rjieba", "rjieba"), "th": ("pythainlp", "pythainlp"), "ja": ("kytea", "Mykytea")}
+# The only place where transformers looks for the model of KyTea, which comes with its source and not with its package.
+_KYTEA_MODEL = "local/share/kytea/model.bin"
 
 
 class XlmEncoder(TransformerEncoder):
@@ -42,12 +45,14 @@ class XlmEncoder(TransformerEncoder):
 
         Raises:
             InputError: the model has no id for a language, and no fallback is declared.
-            MissingResourceError: the package that cuts the words of a language is not installed.
+            MissingResourceError: what cuts the words of a language is not installed.
         """
         prompted = [self.prompts[role] + text for text in texts]
         treated = [self.spoken.treated_as(code, "XLM") for code in languages]
         if not hasattr(self.tokenizer, "moses_pipeline"):  # a tokenizer.json knows no languages
             return super().tokenise(texts, role, treated)
+        for code in sorted(set(treated) & set(_SEGMENTERS)):
+            _check_segmenter(code)
         begin, end = self.tokenizer.bos_token_id, self.tokenizer.sep_token_id
         return [
             [begin, *self._tokens(text, code)[: self.max_length - 2], end]
@@ -64,14 +69,7 @@ class XlmEncoder(TransformerEncoder):
 
     def _tokens(self, text: str, code: str) -> list[int]:
         # Through the tokenizer's public call every text would be treated as English.
-        try:
-            pieces = self.tokenizer._tokenize(text, lang=code)
-        except ImportError as error:
-            needed = _SEGMENTERS.get(code, "sacremoses")
-            raise MissingResourceError(
-                f"XLM's tokenizer needs the package {needed} for {code} ({error}): pip install {needed}, or leave the "
-                "language out with --languages"
-            ) from None
+        pieces = self.tokenizer._tokenize(text, lang=code)
         ids: list[int] = self.tokenizer.convert_tokens_to_ids(pieces)
         return ids
 
@@ -86,10 +84,8 @@ def load(folder: Path, settings: Settings, device: str) -> Loaded:
     """
     pooling = pooling_among(folder, settings, ("mean", "cls"))
     library = package("transformers", NAME)
-    try:
+    with loading(folder, "transformers"):
         config = library.AutoConfig.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:
-        raise InputError(f"{folder}: transformers cannot load it ({told(error)})") from error
     if config.model_type != "xlm":
         raise InputError(f"{folder}: {config.model_type} is not XLM")
     if not (folder / "tokenizer.json").is_file():
@@ -105,6 +101,26 @@ def load(folder: Path, settings: Settings, device: str) -> Loaded:
         raise InputError(f"{folder / 'config.json'}: the model has language embeddings but no lang2id to choose by")
     encoder.spoken = _spoken(settings.spoken, encoder.language_ids)
     return described(NAME, encoder, settings, {"fallback": encoder.spoken.fallback})
+
+
+def _check_segmenter(code: str) -> None:
+    """Ask before transformers does, which logs how to build what it misses and then raises.
+
+    Raises:
+        MissingResourceError: what cuts the words of a language is not installed.
+    """
+    name, module = _SEGMENTERS[code]
+    language = LANGUAGES[code].name
+    if find_spec(module) is None:
+        raise MissingResourceError(
+            f"XLM's tokenizer cuts {language} ({code}) with the package {name}: pip install {name}, or leave the "
+            "language out with --languages"
+        )
+    if code == "ja" and not (Path.home() / _KYTEA_MODEL).is_file():
+        raise MissingResourceError(
+            f"XLM's tokenizer cuts {language} ({code}) with KyTea, whose model is looked for at "
+            f"~/{_KYTEA_MODEL} only: build KyTea with --prefix=$HOME/local, or leave the language out with --languages"
+        )
 
 
 def _spoken(declared: Spoken, language_ids: Mapping[str, int]) -> Spoken:
