@@ -106,7 +106,7 @@ class TestData:
         own = scores[scores["encoder"] == 0]
         assert sorted(own["value"]) == pytest.approx(sorted(s.value for s in xquad.scores), abs=1e-7)
 
-    @pytest.mark.parametrize(("trained_on", "expected"), [(None, "not declared"), ([], "yes"), (["XQuAD"], "no")])
+    @pytest.mark.parametrize(("trained_on", "expected"), [(None, "unknown"), ([], "yes"), (["XQuAD"], "no")])
     def test_says_whether_an_encoder_is_zero_shot_as_it_declares(self, trained_on, expected):
         found = leaderboard(imported(published(trained_on=trained_on), "a"))
         assert set(frame(found["means"])["zero_shot"]) == {expected}

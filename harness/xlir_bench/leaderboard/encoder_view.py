@@ -16,8 +16,9 @@ from xlir_bench.leaderboard.entrant import Entrant, task_suite
 from xlir_bench.leaderboard.heatmap import HeatMap, Scale, language_map
 from xlir_bench.leaderboard.pairwise import Pairwise
 from xlir_bench.leaderboard.roster import Participant
-from xlir_bench.leaderboard.table import Cell, zero_shot_of
+from xlir_bench.leaderboard.table import Cell, zero_shot_in
 from xlir_bench.leaderboard.wording import Label, decimals, magnitude, measure_name, number, ordered_labels
+from xlir_bench.submissions import ZeroShot
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -113,7 +114,7 @@ def profile_facts(participant: Participant) -> Facts:
         ("released", profile.released),
         ("trained on", "not declared" if trained is None else ", ".join(trained) or "none of the known collections"),
     ]
-    told = ("parameters", "dimensions", "max_length", "licence", "trained_on")
+    told = ("parameters", "dimensions", "max_length", "licence", "trained_on", "audits")
     facts += [(k.replace("_", " "), plain(v)) for k, v in model.details.items() if k not in told]
     return tuple((name, value) for name, value in facts if value)
 
@@ -139,7 +140,7 @@ def suite_view(
         section=section,
         entrant=entrant,
         anchor=section.anchor,
-        zero_shot=zero_shot_of(entrant, section),
+        zero_shot=zero_shot_words(zero_shot_in(entrant, section)),
         command=command(entrant),
         means=tuple(_means(entrant, position, tests)),
         maps=tuple(_maps(section, entrant, drawn, alignment)),
@@ -148,6 +149,17 @@ def suite_view(
         rows=all_rows(entrant),
         facts=_facts(entrant) if entrant.origin == "measured" else _origin(entrant),
     )
+
+
+def zero_shot_words(stated: ZeroShot) -> str:
+    """Whether an encoder is zero-shot on a suite, on what that rests, and what speaks against it."""
+    if stated.holds is None:
+        return "unknown: nothing was declared of its training data"
+    if stated.audited:
+        found = "no text of the suite was found in the training data" if stated.holds else "; ".join(stated.because)
+        return f"{stated.status}, by an audit: {found}"
+    named = f": it was trained on {', '.join(stated.because)}" if stated.because else ", as declared"
+    return f"{stated.status}{named}"
 
 
 def command(entrant: Entrant) -> str:

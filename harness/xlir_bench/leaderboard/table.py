@@ -24,10 +24,10 @@ from xlir_bench.leaderboard.wording import (
     number,
     span,
 )
-from xlir_bench.submissions import zero_shot
+from xlir_bench.submissions import ZeroShot, zero_shot
 
 _BIAS, _ENCODER = "language bias", "encoder"
-_ZERO_SHOT = {True: "yes", False: "no", None: "not declared"}
+_ZERO_SHOT = {True: "yes", False: "no", None: "unknown"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ def _described(section: Section) -> list[tuple[Column, list[Cell]]]:
         ("dimensions", "dimensions", "", 0, [_as_float(e.profile.dimensions) for e in entrants]),
         ("texts_per_s", "texts/s", "this machine", 0, [e.result.timing.texts_per_s for e in entrants]),
         ("licence", "licence", "", -1, [short_licence(e.profile.licence) for e in entrants]),
-        ("zero_shot", "zero-shot", "as declared", -1, [zero_shot_of(e, section) for e in entrants]),
+        ("zero_shot", "zero-shot", "as declared or audited", -1, [zero_shot_of(e, section) for e in entrants]),
         ("origin", "figures", "", -1, [e.origin for e in entrants]),
     )
     made = []
@@ -253,14 +253,24 @@ def short_licence(licence: str | None) -> str | None:
 
 
 def zero_shot_of(entrant: Entrant, section: Section) -> str:
-    """Whether the encoder is zero-shot on the suite, by its declaration: yes, no, not declared."""
-    return _ZERO_SHOT[_holds(entrant.profile.trained_on, section.suite.name.partition(" ")[0])]
+    """Whether the encoder is zero-shot on the suite: yes, no, unknown; `yes, audited` where an audit says so."""
+    stated = zero_shot_in(entrant, section)
+    return "yes, audited" if stated.holds and stated.audited else _ZERO_SHOT[stated.holds]
+
+
+def zero_shot_in(entrant: Entrant, section: Section) -> ZeroShot:
+    """What a result states; where it is older, or was imported, what follows from the declaration."""
+    stated = entrant.result.zero_shot if entrant.origin == "measured" else None
+    if stated is not None:
+        holds = {"zero-shot": True, "not zero-shot": False}.get(stated.status)
+        return ZeroShot(holds, stated.because, stated.basis == "audited")
+    return _declared(entrant.profile.trained_on, section.suite.name.partition(" ")[0])
 
 
 @cache
-def _holds(trained_on: tuple[str, ...] | None, suite: str) -> bool | None:
+def _declared(trained_on: tuple[str, ...] | None, suite: str) -> ZeroShot:
     """Asked again for every page that an encoder is on."""
-    return zero_shot(trained_on, suite).holds
+    return zero_shot(trained_on, suite)
 
 
 def _groups(section: Section, columns: Sequence[Column]) -> tuple[Group, ...]:

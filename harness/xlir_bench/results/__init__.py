@@ -1,7 +1,17 @@
 """Results: what a run found, and where it is kept."""
 
-from xlir_bench.results.schema import Bias, Interval, ModelReference, Result, Score, SuiteReference, Timing
+from xlir_bench.results.schema import (
+    Bias,
+    Interval,
+    ModelReference,
+    Result,
+    Score,
+    SuiteReference,
+    Timing,
+    ZeroShotStatement,
+)
 from xlir_bench.results.store import find_results, leaders_path, load_ranks, load_result, ranks_path, result_path, save
+from xlir_bench.results.zero_shot import ZeroShot, zero_shot, zero_shot_on
 
 __all__ = [
     "Bias",
@@ -11,6 +21,8 @@ __all__ = [
     "Score",
     "SuiteReference",
     "Timing",
+    "ZeroShot",
+    "ZeroShotStatement",
     "find_results",
     "leaders_path",
     "load_ranks",
@@ -18,4 +30,6 @@ __all__ = [
     "ranks_path",
     "result_path",
     "save",
+    "zero_shot",
+    "zero_shot_on",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -85,6 +85,16 @@ class Bias(_Part):
     notes: tuple[str, ...] = ()
 
 
+class ZeroShotStatement(_Part):
+    """Whether the model has seen the suite's texts, or their like, in training."""
+
+    status: Literal["zero-shot", "not zero-shot", "unknown"]
+    basis: Literal["audited", "declared", "none"] = Field(
+        description="an audit of the training data's texts, or what the model declares that it was trained on"
+    )
+    because: tuple[str, ...] = Field(default=(), description="what speaks against it")
+
+
 class Result(_Part):
     """Everything one run of one model on one suite found."""
 
@@ -103,6 +113,9 @@ class Result(_Part):
     )
     bias: Bias | None = Field(default=None, description="None where not every language was searched at once")
     primary: dict[str, str] = Field(description="setting -> the measure that a table shows first")
+    zero_shot: ZeroShotStatement | None = Field(
+        default=None, description="None in results of releases that did not state it"
+    )
     ties: float = Field(
         description="share of relevant documents that score exactly as another document of the searched pool does"
     )

@@ -33,6 +33,8 @@ parameters:
 # Names of all collections that it was trained on, those of its base model included; [] says that there are none.
 # From this follows on which suites it is zero-shot.
 trained_on:
+# Records of `xlir-bench audit` on its training data, e.g. [audits/xquad-r.json].
+# audits: []
 # One sentence.
 description:
 """

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import PurePosixPath
 
 from pydantic import ValidationError
 
+from xlir_bench.encoders.audited import AuditRecord, read_audit
 from xlir_bench.encoders.manifest import FILE as MANIFEST
 from xlir_bench.encoders.manifest import Manifest
+from xlir_bench.errors import InputError
 from xlir_bench.results import ranks_path
 from xlir_bench.results.exchange import Entry
+from xlir_bench.results.zero_shot import audit_of, zero_shot
 from xlir_bench.submissions.skeleton import TO_WRITE
 from xlir_bench.submissions.submission import CARD, RESULTS, Finding, Severity, Submission
 from xlir_bench.submissions.untrusted import printable
-from xlir_bench.submissions.zero_shot import zero_shot
 from xlir_bench.suites import Suite, find, shipped
 
 _TO_DECLARE = {
@@ -84,6 +87,7 @@ def _declaration(submission: Submission) -> Iterator[Finding]:
             f"not an SPDX expression ({wrong}); write one such as Apache-2.0, or LicenseRef-NAME, its terms in {CARD}",
         )
     yield from _source(submission, manifest)
+    yield from _named_audits(submission, manifest)
 
 
 def _provisional(submission: Submission) -> Manifest | None:
@@ -151,13 +155,48 @@ def _result(submission: Submission, entry: Entry) -> Iterator[tuple[Severity, st
     if submission.manifest is not None:
         yield from _agreement(submission.manifest, entry)
         trained = submission.manifest.trained_on if submission.declared.get("trained_on") is not None else None
-        seen = zero_shot(trained, suite.name)
+        audits = [record.summary() for record in _audits(submission)]
+        seen = zero_shot(trained, suite.name, audit_of({"audits": audits}, suite))
         if seen.holds is False:
-            yield "note", f"not zero-shot: it was trained on {printable(', '.join(seen.because))}"
+            found = printable(", ".join(seen.because))
+            yield "note", f"not zero-shot: {found}" if seen.audited else f"not zero-shot: it was trained on {found}"
+        elif seen.audited:
+            yield "note", "zero-shot: an audit found none of its texts in the training data"
+        stated = result.zero_shot
+        if stated is not None and stated.status != seen.status:
+            yield (
+                "error",
+                f"states {stated.status}, and from the manifest and its audits follows {seen.status}: run it again",
+            )
     if suite.name not in shipped():
         yield "warning", f"the suite {printable(suite.name)!r} is not of this release: its completeness is not checked"
         return
     yield from _completeness(find(suite.name), entry)
+
+
+def _audits(submission: Submission) -> list[AuditRecord]:
+    """The audit records that the manifest names and that can be read."""
+    names = submission.manifest.audits if submission.manifest is not None else ()
+    inside = {file.name: file.path for file in submission.files}
+    records = []
+    for name in names:
+        with suppress(InputError):
+            if name in inside:
+                records.append(read_audit(inside[name]))
+    return records
+
+
+def _named_audits(submission: Submission, manifest: Manifest) -> Iterator[Finding]:
+    """Each audit record that the manifest names must be in the submission, and be one."""
+    inside = {file.name: file.path for file in submission.files}
+    for name in manifest.audits:
+        if name not in inside:
+            yield Finding("error", f"{MANIFEST}: audits", f"there is nothing at {printable(name)!r}")
+            continue
+        try:
+            read_audit(inside[name])
+        except InputError as error:
+            yield Finding("error", name, printable(error, 300))
 
 
 def _agreement(manifest: Manifest, entry: Entry) -> Iterator[tuple[Severity, str]]:

@@ -1,0 +1,133 @@
+"""`xlir-bench audit`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from xlir_bench.cli import options
+
+if TYPE_CHECKING:
+    from xlir_bench.training.audit import Audit
+
+_SHOWN_CHARACTERS = 160
+
+
+@click.command("audit")
+@click.argument("training", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="TRAIN...")
+@click.option("--suite", help="A suite's name, YAML file or folder.  [default: xlir-mini]")
+@options.languages
+@options.data
+@options.offline
+@click.option(
+    "--only",
+    type=click.Choice(["queries", "documents"]),
+    help="Only these texts of the suite; a very large pool need not be in memory then.",
+)
+@click.option("--words", type=int, default=8, show_default=True, help="Length of a gram, in words.")
+@click.option(
+    "--stock",
+    type=int,
+    default=10,
+    show_default=True,
+    help="A gram in more texts than this is a stock phrase.",
+)
+@click.option("--show", type=click.IntRange(min=0), default=10, show_default=True, help="How many rows to print.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the record (SUITE.json, no texts in it) and all rows (SUITE.rows.jsonl).",
+)
+@options.as_json
+@click.pass_context
+def command(
+    context: click.Context,
+    training: tuple[Path, ...],
+    suite: str | None,
+    languages: tuple[str, ...] | None,
+    data: Path | None,
+    only: str | None,
+    words: int,
+    stock: int,
+    show: int,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Say which texts of a suite stand in training data.
+
+    TRAIN are files, or folders of them: JSON lines (.jsonl), JSON (.json, such as SQuAD's), plain text (.txt, .tsv),
+    all of these with .gz too, and Parquet. Every text in them is looked at, whatever the layout.
+
+    Compared are grams of 8 words, or as many characters as say as much in scripts without spaces, and near duplicates;
+    case, punctuation, compatibility forms and traditional against simplified Chinese make no difference. A text of the
+    suite has leaked if it, or a long part of it, is there; stock phrases are told apart.
+
+    Exit code 0: nothing has leaked. 1: something has. 2: the input is wrong.
+    """
+    from xlir_bench.progress import bar
+    from xlir_bench.suites import DEFAULT_SUITE, find, obtain
+    from xlir_bench.training.audit import SIDES, Rules, audit, keep
+
+    chosen = find(suite or DEFAULT_SUITE)
+    rules = Rules(words, stock)
+    with bar() as progress:
+        collection = obtain(chosen, data, languages, progress=progress)
+        sides = SIDES if only is None else (("query",) if only == "queries" else ("document",))
+        found = audit(training, chosen, collection, rules=rules, sides=sides, progress=progress)
+    if as_json:
+        rows = [row.as_dict() for row in found.rows]
+        click.echo(json.dumps({**found.record.model_dump(mode="json"), "rows": rows}, ensure_ascii=False))
+    else:
+        _print(found, show)
+    if output is not None:
+        for path in keep(found, output):
+            click.echo(f"written: {path}", err=True)
+    context.exit(1 if found.contaminated else 0)
+
+
+def _print(found: Audit, show: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    record = found.record
+    console = Console()
+    every = [one for sides in record.languages.values() for one in sides.values()]
+    texts, touched, leaked = (
+        sum(counts) for counts in zip(*((o.texts, o.touched, o.leaked) for o in every), strict=True)
+    )
+    console.print(
+        f"{record.verdict}: of {texts:,} texts of {record.suite.name} {leaked:,} have leaked into "
+        f"{record.training.texts:,} training texts; {touched - leaked:,} share stock phrases with them "
+        f"({found.examined_s:.1f} s)",
+        highlight=False,
+        soft_wrap=True,
+    )
+    table = Table("language", "texts", "touched", "share", "leaked", "too short", "longest overlap", box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for code, sides in record.languages.items():
+        for side, one in sides.items():
+            cells = (one.texts, one.touched, f"{one.touched / one.texts:.2%}", one.leaked, one.too_short, one.longest)
+            plural = {"query": "queries", "document": "documents"}[side]
+            table.add_row(f"{code} {plural}", *(f"{cell:,}" if isinstance(cell, int) else cell for cell in cells))
+    console.print(table)
+    for row in found.rows[:show]:
+        finding = row.finding
+        kind = finding.leak or "stock phrase"
+        measure = f"{finding.overlap} units" if finding.overlap else f"likeness {finding.likeness:.2f}"
+        copies = f", {finding.copies} copies" if finding.copies > 1 else ""
+        place = f"{finding.file}:{finding.row} {finding.field}{copies}"
+        console.print(Text(f"\n{kind}, {measure}: {place}"), soft_wrap=True)
+        console.print(Text(f"  training  {_short(row.training_text)}"), soft_wrap=True)
+        console.print(Text(f"  {finding.id}  {_short(row.suite_text)}"), soft_wrap=True)
+    if len(found.rows) > show:
+        console.print(f"\n{len(found.rows) - show:,} more rows: see --output or --json", highlight=False)
+
+
+def _short(text: str) -> str:
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}..."
