@@ -20,8 +20,11 @@ _COMMANDS = {
     "compare": "Compare encoders by their stored results: differences, intervals, tests.",
     "gate": "Say whether a candidate is worse than a baseline, beyond a budget and beyond chance.",
     "align": "Say how alike an encoder makes translations, language by language.",
+    "pairs": "Build, count and translate pairs of texts to train on.",
+    "audit": "Say which texts of a suite stand in training data.",
     "export": "Write results as mteb, TREC, CSV, Parquet, LaTeX or JSON.",
     "import": "Take published results as submissions.",
+    "train": "Train encoders by recipes, or by a grid of them.",
     "submit": "Make, check and verify submissions.",
 }
 

@@ -6,11 +6,11 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from xlir_bench.cli import options
+from xlir_bench.cli import options, translation
 from xlir_bench.errors import InputError, XlirError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group("suites")
 def command() -> None:
-    """List, show, fetch and check the suites."""
+    """List, show, fetch, check and translate the suites."""
 
 
 @command.command("list")
@@ -104,6 +104,59 @@ def fetch(names: tuple[str, ...], languages: tuple[str, ...] | None, as_json: bo
                 click.echo(f"{suite.name}: {len(done.unpinned)} have no published hash; theirs are recorded", err=True)
     rooms.forget_archives([suite for suite in chosen if suite.name not in failures])
     options.report_failures(failures, len(chosen))
+
+
+@command.command("translate")
+@click.argument("name")
+@translation.targets
+@click.option("--from", "source", default="en", show_default=True, help="The language that is translated.")
+@click.option(
+    "--only", type=click.Choice(["queries", "documents"]), help="Translate one side; the other stays as it is."
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The new suite's folder, whose name becomes the suite's.  [default: NAME-mt-MODEL]",
+)
+@options.data
+@translation.unfiltered
+@translation.machine
+@options.offline
+@options.as_json
+def translate(
+    name: str,
+    targets: tuple[str, ...],
+    source: str,
+    only: Literal["queries", "documents"] | None,
+    output: Path | None,
+    data: Path | None,
+    unfiltered: bool,
+    machine_options: translation.MachineOptions,
+    as_json: bool,
+) -> None:
+    """Translate a suite into languages that it does not have.
+
+    Writes a folder that `xlir-bench run --suite FOLDER` measures on and `suites check FOLDER` checks. Judgements are
+    carried over; the suite's declaration says that it is machine-translated, by which model, and how many texts were
+    left out because their translation was bad (they are in refused.jsonl). A run that was cut off goes on where it was.
+    """
+    from xlir_bench.progress import bar
+    from xlir_bench.suites import find, obtain
+    from xlir_bench.training.quality import Quality
+    from xlir_bench.training.translate_suite import Extension, default_name, translate_suite
+    from xlir_bench.training.translation import Work
+
+    suite = find(name)
+    extension = Extension(suite, source, targets, (only,) if only else ("queries", "documents"))
+    with bar() as progress:
+        collection = obtain(suite, data, [source], progress=progress)
+        work = Work(translation.load(machine_options), None if unfiltered else Quality(), progress=progress)
+        place = output or Path(default_name(suite, work.translator.name))
+        made = translate_suite(collection, extension, work, place)
+    translation.show(
+        work.report, {"suite": made.name, "folder": str(place), "translator": work.translator.name}, as_json
+    )
+    click.echo(f"suite: {place}", err=True)
 
 
 @command.command("check")

@@ -11,7 +11,8 @@ from xlir_bench.languages import LANGUAGES
 from xlir_bench.suites.ir_dataset import IrDatasetsSource
 from xlir_bench.suites.library import UNKNOWN_LANGUAGE
 from xlir_bench.suites.mteb_task import MtebSource, parts_of
-from xlir_bench.suites.schema import Group, Suite, declare
+from xlir_bench.suites.schema import Group, Suite, declare, read_suite
+from xlir_bench.suites.translated import DECLARATION
 
 _MEASURES = ["nDCG@10", "R@100", "RR@10"]
 _PARALLEL_MEASURES = {"monolingual": ["AP", "R@1"], "cross-lingual": ["AP", "R@1"]}
@@ -44,14 +45,17 @@ def declared_by_library(name: str) -> Suite | Group | None:
 
 
 def declared_by_folder(path: Path) -> Suite:
-    """The suite of a BEIR folder, of a folder of BEIR folders by language, or of a folder in LAReQA's layout.
+    """The suite of a folder: declared by its `suite.yaml`, or by the layout of BEIR or LAReQA.
 
+    A BEIR folder, a folder of BEIR folders by language, and a folder in LAReQA's layout need no declaration.
     A BEIR folder is in the language that its name is the code of; else the language is `und`, to be named when loading.
 
     Raises:
-        InputError: the folder has none of these layouts.
+        InputError: the folder has none of these layouts, or its declaration is wrong.
     """
     place = path.resolve()
+    if (place / DECLARATION).is_file():
+        return read_suite(place / DECLARATION).model_copy(update={"place": place})
     if (place / "corpus.jsonl").is_file():
         code = place.name if place.name in LANGUAGES else UNKNOWN_LANGUAGE
         source = {"reader": "beir", "split": _split(place)}
@@ -67,7 +71,7 @@ def declared_by_folder(path: Path) -> Suite:
         return _own(place, files, {"reader": "lareqa"}, settings)
     raise InputError(
         f"{path}: no collection: expected corpus.jsonl with queries.jsonl and qrels/, folders of these named by "
-        "language code, or <language code>.json in LAReQA's layout"
+        f"language code, <language code>.json in LAReQA's layout, or a suite's {DECLARATION}"
     )
 
 

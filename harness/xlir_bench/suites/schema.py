@@ -22,10 +22,18 @@ from xlir_bench.suites.miracl import MiraclSource
 from xlir_bench.suites.mteb_task import MtebSource
 from xlir_bench.suites.source import Sha256
 from xlir_bench.suites.squad import SquadSource
+from xlir_bench.suites.translated import MachineTranslation, TranslatedSource
 from xlir_bench.suites.xm3600 import Xm3600Source
 
 AnySource = Annotated[
-    LareqaSource | SquadSource | BeirSource | MiraclSource | Xm3600Source | MtebSource | IrDatasetsSource,
+    LareqaSource
+    | SquadSource
+    | BeirSource
+    | MiraclSource
+    | Xm3600Source
+    | MtebSource
+    | IrDatasetsSource
+    | TranslatedSource,
     Field(discriminator="reader"),
 ]
 Counts = int | dict[str, int]
@@ -70,6 +78,7 @@ class Suite(BaseModel):
         settings: per setting, the names of its measures; the first is primary.
         optional_settings: likewise, of settings that are measured only where they are asked for by name.
         expect: published counts, checked by `suites check`.
+        machine_translated: what was translated by a machine, from what and by which; None where people wrote it all.
         place: the folder that the declaration was found in; its files are searched there too.
     """
 
@@ -86,6 +95,7 @@ class Suite(BaseModel):
     settings: dict[Setting, Measures] = Field(min_length=1)
     optional_settings: dict[Setting, Measures] = {}
     expect: Expectation = Expectation()
+    machine_translated: MachineTranslation | None = None
     place: Path | None = Field(default=None, exclude=True)
 
     def narrowed(self, settings: Sequence[str] | None) -> Suite:

@@ -25,6 +25,9 @@ _SENTENCE_END = re.compile(r"(?<=[.!?؟])\s+|(?<=[。！？])|\n+")
 # Thai ends a clause with a space and no mark, so a space is the only boundary there is.
 _THAI_CLAUSE = re.compile(r"\s+")
 
+WITHOUT_SPACES = frozenset({"ja", "th", "zh"})
+"""Languages that put no space between words."""
+
 
 @dataclass(frozen=True, slots=True)
 class AlignedRecord:
@@ -49,6 +52,7 @@ class QuestionRecord:
         question: the question.
         sentences: the passage cut into sentences, in order.
         answering: index in `sentences` of the sentence where the answer starts.
+        passage: the whole passage, as it was written.
     """
 
     source: str
@@ -56,6 +60,7 @@ class QuestionRecord:
     question: str
     sentences: tuple[str, ...]
     answering: int
+    passage: str = ""
 
 
 def base_language(tag: str) -> str:
@@ -121,12 +126,21 @@ def read_questions(path: Path) -> Iterator[QuestionRecord]:
             raise InputError(f"{path}, line {number}: no usable field {error}") from error
         if not 0 <= answer_start < max(len(passage), 1):
             raise InputError(f"{path}, line {number}: the answer starts outside the passage")
-        pieces = split_sentences(passage, language)
-        if not pieces or not question.strip():
-            continue
-        answering = max(i for i, (offset, _) in enumerate(pieces) if offset <= answer_start or i == 0)
-        sentences = tuple(sentence for _, sentence in pieces)
-        yield QuestionRecord(source, language, question.strip(), sentences, answering)
+        record = question_record(source, language, question, passage, answer_start)
+        if record is not None:
+            yield record
+
+
+def question_record(
+    source: str, language: str, question: str, passage: str, answer_start: int
+) -> QuestionRecord | None:
+    """A question with its passage cut into sentences; None where one of the two is blank."""
+    pieces = split_sentences(passage, language)
+    if not pieces or not question.strip():
+        return None
+    answering = max(i for i, (offset, _) in enumerate(pieces) if offset <= answer_start or i == 0)
+    sentences = tuple(sentence for _, sentence in pieces)
+    return QuestionRecord(source, language, question.strip(), sentences, answering, passage.strip())
 
 
 def held_out(texts: Iterable[str], percent: int) -> bool:
