@@ -18,20 +18,40 @@ from xlir_bench import __version__
 from xlir_bench.analysis import analysed
 from xlir_bench.collection import Collection, Setting
 from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, encode_texts
+from xlir_bench.engines import STREAMED_ABOVE, Streamed, Streaming, stream
+from xlir_bench.engines.records import Records
 from xlir_bench.errors import XlirError
 from xlir_bench.measures import parse
 from xlir_bench.progress import SILENT, Progress
-from xlir_bench.results import ModelReference, Result, Score, SuiteReference, Timing, load_result, result_path, save
+from xlir_bench.results import (
+    ModelReference,
+    Result,
+    Score,
+    SuiteReference,
+    Timing,
+    ZeroShotStatement,
+    load_result,
+    result_path,
+    save,
+    zero_shot_on,
+)
 from xlir_bench.retrieval import DenseScorer, LexicalScorer, RankTable, Scorer, count_outranked
 from xlir_bench.suites import Suite
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a run gives: the result, and the ranks that every figure in it follows from."""
+    """What a run gives: the result, and the ranks that every figure in it follows from.
+
+    Attributes:
+        result: the figures.
+        ranks: what they follow from.
+        records: counts of shards that a run which is cut off before the result is written goes on from.
+    """
 
     result: Result
     ranks: RankTable
+    records: Records
 
 
 @dataclass(frozen=True)
@@ -48,7 +68,7 @@ def evaluate(
     suite: Suite,
     collection: Collection,
     *,
-    cache: VectorCache | None = None,
+    cache: VectorCache | Streaming | None = None,
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Measure a model on a suite, in every setting that the suite declares.
@@ -57,7 +77,8 @@ def evaluate(
         model: from `encoders.resolve`.
         suite: names the settings and measures.
         collection: from `suites.load`; all of the suite's languages or a part of them.
-        cache: where vectors are kept from one run to the next; None keeps nothing.
+        cache: where vectors are kept from one run to the next; None keeps nothing. A `Streaming` says that the corpus
+            is not to be held in memory; one of more than `STREAMED_ABOVE` documents never is.
         progress: hears of texts encoded and queries ranked.
 
     Raises:
@@ -66,39 +87,32 @@ def evaluate(
     """
     model.spoken.check(collection.languages, model.info.id)
     clock = _Clock()
-    scorer, encoded, from_cache = _scorer(model, collection, cache, progress)
-    clock.lap("encode_s")
     across = any(setting != "monolingual" for setting in suite.settings)
-    ranks = count_outranked(scorer, collection, across_languages=across, progress=progress)
-    clock.lap("rank_s")
+    ranked = _ranked(model, collection, across, cache, progress)
+    ranks = ranked.ranks
+    clock.split("encode_s", "rank_s", ranked.encode_s)
     scores = tuple(_scores(ranks, suite))
     clock.lap("measure_s")
     encode_s = clock.laps["encode_s"]
     result = Result(
         suite=reference(suite, collection),
-        model=ModelReference(
-            id=model.info.id,
-            name=model.info.name,
-            revision=model.info.revision,
-            fingerprint=model.info.fingerprint,
-            prompts=model.info.prompts,
-            details=model.info.details,
-        ),
+        model=_described(model),
+        zero_shot=_zero_shot(model, suite, collection),
         harness={"version": __version__},
         environment=environment(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         timing=Timing(
             **clock.laps,
-            texts_per_s=encoded / encode_s if encoded else None,
-            texts_encoded=encoded,
-            texts_from_cache=from_cache,
+            texts_per_s=ranked.encoded / encode_s if ranked.encoded else None,
+            texts_encoded=ranked.encoded,
+            texts_from_cache=ranked.from_cache,
         ),
         summary=_summary(scores),
         primary={setting: names[0] for setting, names in suite.settings.items()},
         ties=float(ranks.tied.mean()),
         scores=scores,
     )
-    return Evaluation(result, ranks)
+    return Evaluation(result, ranks, ranked.records)
 
 
 def run(
@@ -107,7 +121,7 @@ def run(
     collection: Collection,
     output: Path,
     *,
-    cache: VectorCache | None = None,
+    cache: VectorCache | Streaming | None = None,
     progress: Progress = SILENT,
 ) -> Kept:
     """`evaluate` and `analysed`, kept in `output`; what an earlier run finished there is taken as it is.
@@ -125,7 +139,9 @@ def run(
     result = analysed(evaluation.result, evaluation.ranks)
     timing = result.timing.model_copy(update={"analyse_s": round(perf_counter() - since, 4)})
     result = result.model_copy(update={"timing": timing})
-    return Kept(result, save(result, evaluation.ranks, output), measured_now=True)
+    kept = Kept(result, save(result, evaluation.ranks, output), measured_now=True)
+    evaluation.records.clear()
+    return kept
 
 
 def reference(suite: Suite, collection: Collection) -> SuiteReference:
@@ -136,6 +152,24 @@ def reference(suite: Suite, collection: Collection) -> SuiteReference:
         fingerprint=collection.fingerprint,
         languages=collection.languages,
     )
+
+
+def _described(model: Model) -> ModelReference:
+    info = model.info
+    return ModelReference(
+        id=info.id,
+        name=info.name,
+        revision=info.revision,
+        fingerprint=info.fingerprint,
+        prompts=info.prompts,
+        details=info.details,
+    )
+
+
+def _zero_shot(model: Model, suite: Suite, collection: Collection) -> ZeroShotStatement:
+    """What follows from the model's declaration and from audits of its training data."""
+    found = zero_shot_on(_described(model), reference(suite, collection))
+    return ZeroShotStatement(status=found.status, basis=found.basis, because=found.because)
 
 
 @cache
@@ -166,6 +200,30 @@ class _Clock:
         now = perf_counter()
         self.laps[name] = round(now - self._since, 4)
         self._since = now
+
+    def split(self, first: str, second: str, seconds: float) -> None:
+        """The lap that ends now as two, the first of which took `seconds`."""
+        self.lap(second)
+        self.laps[first] = round(seconds, 4)
+        self.laps[second] = round(max(self.laps[second] - seconds, 0.0), 4)
+
+
+def _ranked(
+    model: Model, collection: Collection, across: bool, cache: VectorCache | Streaming | None, progress: Progress
+) -> Streamed:
+    """Ranks of the collection: shard by shard where that was asked for or it is large, else at once."""
+    streaming = cache if isinstance(cache, Streaming) else None
+    large = len(collection.documents) > STREAMED_ABOVE and isinstance(model.retriever, Encoder | Lookup)
+    if streaming is None and large:
+        streaming = Streaming(cache=cache if isinstance(cache, VectorCache) else None)
+    if streaming is not None:
+        return stream(model, collection, streaming, across_languages=across, progress=progress)
+    since = perf_counter()
+    texts_cache = cache if isinstance(cache, VectorCache) else None
+    scorer, encoded, from_cache = _scorer(model, collection, texts_cache, progress)
+    encode_s = perf_counter() - since
+    ranks = count_outranked(scorer, collection, across_languages=across, progress=progress)
+    return Streamed(ranks, encode_s, encoded, from_cache, Records(None))
 
 
 def _scorer(
@@ -224,5 +282,6 @@ def _finished(path: Path, model: Model, suite: Suite, collection: Collection) ->
         and earlier.harness == {"version": __version__}
         and asked == answered
         and earlier.intervals is not None
+        and earlier.zero_shot == _zero_shot(model, suite, collection)
     )
     return earlier if same else None

@@ -14,6 +14,10 @@ class Stage(Protocol):
         """`steps` more units are done."""
         ...
 
+    def note(self, text: str) -> None:
+        """What is to be read beside the bar from now on, e.g. a loss."""
+        ...
+
 
 class Progress(Protocol):
     """Where stages are announced."""
@@ -28,6 +32,9 @@ class _Silent:
         return self
 
     def advance(self, steps: int = 1) -> None:
+        pass
+
+    def note(self, text: str) -> None:
         pass
 
 
@@ -58,7 +65,8 @@ def bar() -> Iterator[Progress]:
 
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed else "")
+            digits = 0 if speed and speed >= 10 else 1
+            return Text(f"{speed:,.{digits}f} {task.fields['unit']}/s" if speed else "")
 
     bars = Bars(
         TextColumn("{task.description}"),
@@ -68,6 +76,7 @@ def bar() -> Iterator[Progress]:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
         console=Console(stderr=True),
     )
 
@@ -78,9 +87,12 @@ def bar() -> Iterator[Progress]:
         def advance(self, steps: int = 1) -> None:
             bars.advance(self._task, steps)
 
+        def note(self, text: str) -> None:
+            bars.update(self._task, note=text)
+
     class Drawn:
         def stage(self, name: str, total: int, unit: str) -> Stage:
-            return OneBar(bars.add_task(name, total=total, unit=unit))
+            return OneBar(bars.add_task(name, total=total, unit=unit, note=""))
 
     with bars:
         yield Drawn()

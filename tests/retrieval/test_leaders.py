@@ -18,14 +18,8 @@ from test_counting import CODES, collections  # isort: skip
 
 
 def documents_at(collection, table, places) -> list[int]:
-    """The documents at places of the pool: languages one after the other, ids descending in each."""
-    pool = [
-        d
-        for code in table.languages
-        for d in sorted(
-            collection.documents.rows_by_language[code].tolist(), key=collection.documents.ids.__getitem__, reverse=True
-        )
-    ]
+    """The documents at places of the pool: languages one after the other, each in the order of the collection."""
+    pool = [d for code in table.languages for d in collection.documents.rows_by_language[code].tolist()]
     return [pool[place] for place in places if place >= 0]
 
 

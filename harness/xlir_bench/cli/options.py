@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict
 
 import click
 
@@ -24,6 +24,15 @@ class EncoderOptions(TypedDict):
     batch_tokens: int | None
     trust_remote_code: bool
     stored_as: Literal["float32", "float16"]
+
+
+class StreamingOptions(TypedDict):
+    """The fields of `engines.Streaming`, as typed; None is the default of each."""
+
+    shard_size: int | None
+    keep: str | None
+    records: str | None
+    engine: Literal["local", "ray"] | None
 
 
 class Listed(click.ParamType[tuple[str, ...]]):
@@ -132,15 +141,51 @@ _ENCODER: tuple[Decorator, ...] = (
 )
 
 
+_STREAMING: tuple[Decorator, ...] = (
+    click.option(
+        "--shard-size",
+        type=click.IntRange(min=1),
+        help="Documents per shard: the corpus is encoded and counted shard by shard, and never held in memory.  "
+        "[default: 131,072 for a corpus of more than 1,000,000 documents; others are held in memory]",
+    ),
+    click.option(
+        "--keep-embeddings",
+        "keep",
+        metavar="DIR|URL",
+        help="Stream, and keep the vectors of documents there as float16 (which rounds them): a folder, or s3://, "
+        "gs://, file:// through fsspec.",
+    ),
+    click.option(
+        "--records",
+        metavar="DIR|URL",
+        help="Stream, and keep there what a run that is cut off goes on from.  [default: in the cache folder]",
+    ),
+    click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        help="Stream, on this machine or on a Ray cluster: that of RAY_ADDRESS, else one of this machine's GPUs.",
+    ),
+)
+
+
 def encoder(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of a model, gathered into one argument `encoder_options`."""
-    names = EncoderOptions.__annotations__
+    return _gathered(command, "encoder_options", _ENCODER, tuple(EncoderOptions.__annotations__))
 
+
+def streaming(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a corpus that is not held in memory, gathered into one argument `streaming_options`."""
+    return _gathered(command, "streaming_options", _STREAMING, tuple(StreamingOptions.__annotations__))
+
+
+def _gathered(
+    command: Callable[..., Any], into: str, group: tuple[Decorator, ...], names: tuple[str, ...]
+) -> Callable[..., Any]:
     def gathered(**arguments: Any) -> Any:  # noqa: ANN401  (whatever the command takes and returns)
-        chosen = cast(EncoderOptions, {name: arguments.pop(name) for name in names})
-        return command(encoder_options=chosen, **arguments)
+        chosen = {name: arguments.pop(name) for name in names}
+        return command(**{into: chosen}, **arguments)
 
     decorated: Callable[..., Any] = update_wrapper(gathered, command)
-    for decorate in reversed(_ENCODER):
+    for decorate in reversed(group):
         decorated = decorate(decorated)
     return decorated

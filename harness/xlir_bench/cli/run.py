@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +13,9 @@ from xlir_bench.collection import SETTINGS
 from xlir_bench.errors import XlirError
 
 if TYPE_CHECKING:
+    from xlir_bench.encoders import VectorCache
     from xlir_bench.encoders.plan import Plan
+    from xlir_bench.engines import RayEngine, Streaming
     from xlir_bench.results import Result
 
 
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]")
 @click.option("--no-cache", is_flag=True, help="Neither read nor keep vectors of earlier runs.")
 @options.encoder
+@options.streaming
 @click.option("--dry-run", is_flag=True, help="Say how much there is to do and how long it would take, and stop.")
 @options.as_json
 def command(
@@ -52,6 +56,7 @@ def command(
     device: str | None,
     no_cache: bool,
     encoder_options: options.EncoderOptions,
+    streaming_options: options.StreamingOptions,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -68,6 +73,7 @@ def command(
     """
     from xlir_bench.encoders import Options, VectorCache, resolve
     from xlir_bench.encoders.plan import plan
+    from xlir_bench.engines import RayEngine
     from xlir_bench.evaluation import run
     from xlir_bench.leaderboard import build, gather
     from xlir_bench.progress import bar
@@ -78,8 +84,11 @@ def command(
     chosen = expand(asked)
     if not dry_run:
         check_writable(output)
-    model = resolve(model_id, device, Options(**encoder_options))
+    chosen_for_model = Options(**encoder_options)
+    model = resolve(model_id, device, chosen_for_model)
     cache = None if no_cache else VectorCache(stored_as=encoder_options["stored_as"])
+    workers = RayEngine(partial(resolve, _from_anywhere(model_id), options=chosen_for_model), device)
+    keeping = _streaming(streaming_options, workers, cache)
     summaries: dict[str, dict[str, dict[str, float]]] = {}
     failures: dict[str, XlirError] = {}
     for suite in chosen:
@@ -92,7 +101,7 @@ def command(
                 continue
             click.echo(f"{model.info.id} on {suite.name} ({' '.join(collection.languages)})", err=True)
             with bar() as progress:
-                kept = run(model, narrowed, collection, output, cache=cache, progress=progress)
+                kept = run(model, narrowed, collection, output, cache=keeping, progress=progress)
             summaries[suite.name] = kept.result.summary
             if as_json:
                 click.echo(kept.result.model_dump_json())
@@ -104,6 +113,29 @@ def command(
         page = build(gather([output]).entrants, output)
         click.echo(f"page: {page}", err=True)
     options.report_failures(failures, len(chosen))
+
+
+def _streaming(
+    asked: options.StreamingOptions, workers: RayEngine, cache: VectorCache | None
+) -> Streaming | VectorCache | None:
+    """How to stream, where any option says so."""
+    from xlir_bench.engines import Streaming
+
+    chosen: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    if not chosen:
+        return cache
+    if chosen.pop("engine", None) == "ray":
+        chosen["engine"] = workers
+    return Streaming(**chosen, cache=cache)
+
+
+def _from_anywhere(model_id: str) -> str:
+    """The id as a process in another folder has to give it."""
+    from xlir_bench.encoders import bundled
+
+    place, colon, factory = model_id.rpartition(":") if ".py:" in model_id else (model_id, "", "")
+    path = Path(place)
+    return f"{path.resolve()}{colon}{factory}" if model_id not in bundled() and path.exists() else model_id
 
 
 def _print_means(asked: tuple[str, ...], summaries: dict[str, dict[str, dict[str, float]]]) -> None:

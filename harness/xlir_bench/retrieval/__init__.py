@@ -1,7 +1,28 @@
 """Exact ranks: scores of queries against a pool, and how many documents of each language outrank each relevant one."""
 
 from xlir_bench.retrieval.counting import count_outranked
-from xlir_bench.retrieval.ranks import Leaders, RankTable, Row
+from xlir_bench.retrieval.counts import Counts, merge
+from xlir_bench.retrieval.ranks import Leaders, RankTable, Row, rank_table
 from xlir_bench.retrieval.scorers import DenseScorer, LexicalScorer, Scorer
+from xlir_bench.retrieval.search import DEPTH, Search, Wanted
+from xlir_bench.retrieval.shards import Shard, count_shard, plan_shards, texts_of
 
-__all__ = ["DenseScorer", "Leaders", "LexicalScorer", "RankTable", "Row", "Scorer", "count_outranked"]
+__all__ = [
+    "DEPTH",
+    "Counts",
+    "DenseScorer",
+    "Leaders",
+    "LexicalScorer",
+    "RankTable",
+    "Row",
+    "Scorer",
+    "Search",
+    "Shard",
+    "Wanted",
+    "count_outranked",
+    "count_shard",
+    "merge",
+    "plan_shards",
+    "rank_table",
+    "texts_of",
+]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from xlir_bench.collection import Collection, Integers, Judgements, Setting
+from xlir_bench.collection import Collection, Integers, Setting, Texts
 from xlir_bench.measures import JudgedRanks
+from xlir_bench.retrieval.counts import Counts
+from xlir_bench.retrieval.search import Wanted
 
 NOT_SEARCHED: Final = -1
 WHOLE_POOL: Final = "*"
@@ -46,7 +48,8 @@ class Leaders:
     Attributes:
         query: number of each query in the run, ascending; the same queries as the table of ranks has; (queries,).
         place: where the document stands in the pool when languages are put one after the other, in the order of
-            `RankTable.languages`; best first, -1 behind the end of a ranking that is shorter; (queries, depth).
+            `RankTable.languages`, each in the order of the collection; best first, -1 behind the end of a ranking that
+            is shorter; (queries, depth).
     """
 
     query: Integers
@@ -94,32 +97,6 @@ class RankTable:
     outranked: npt.NDArray[np.int32]
     ahead: npt.NDArray[np.int32] | None = None
     leaders: Leaders | None = None
-
-    @staticmethod
-    def of(
-        collection: Collection,
-        relevant: Judgements,
-        languages: tuple[str, ...],
-        outranked: npt.NDArray[np.int32],
-        tied: npt.NDArray[np.bool_],
-    ) -> RankTable:
-        """The counts of a collection's relevant judgements; those that no search reached are left out."""
-        searched = (outranked != NOT_SEARCHED).any(axis=1)
-        query, document = relevant.query[searched], relevant.document[searched]
-        queries, documents = collection.queries, collection.documents
-        return RankTable(
-            query,
-            _names(queries.ids)[query],
-            _names(collection.questions)[query],
-            _names(queries.languages)[query],
-            _names(documents.ids)[document],
-            _names(documents.languages)[document],
-            relevant.gain[searched],
-            tied[searched],
-            languages,
-            tuple(len(documents.rows_by_language[language]) for language in languages),
-            outranked[searched],
-        )
 
     def __len__(self) -> int:
         return len(self.query)
@@ -173,10 +150,56 @@ class RankTable:
         return Row(*pair, np.unique(self.query[of]), judged, documents)
 
 
-def _names(values: Sequence[str]) -> Names:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
+def rank_table(wanted: Wanted, collection: Collection, counts: Counts) -> RankTable:
+    """The ranks that follow from the counts of a whole collection.
+
+    Raises:
+        ValueError: some documents were not counted.
+    """
+    queries, documents = collection.queries, collection.documents
+    if counts.documents != len(documents):
+        raise ValueError(f"{counts.documents} of {len(documents)} documents were counted")
+    query = wanted.queries[wanted.query]
+    table = RankTable(
+        query,
+        _names(queries.ids, query),
+        _names(collection.questions, query),
+        _names(queries.languages, query),
+        _names(documents.ids, wanted.document),
+        _names(documents.languages, wanted.document),
+        wanted.gain,
+        counts.level > 1,
+        wanted.languages,
+        tuple(documents.sizes.values()),
+        counts.outranked,
+    )
+    if not wanted.across_languages:
+        columns = np.array(wanted.languages)
+        return replace(
+            table, outranked=np.where(columns == table.query_language[:, None], counts.outranked, NOT_SEARCHED)
+        )
+    leaders = None if counts.best is None else Leaders(wanted.queries, _places(counts.best.row, documents))
+    return replace(table, ahead=counts.ahead, leaders=leaders)
+
+
+def _places(rows: Integers, documents: Texts) -> npt.NDArray[np.int32]:
+    """Where documents stand when languages are put one after the other, each in the order of the collection."""
+    first = dict(zip(documents.sizes, np.cumsum([0, *documents.sizes.values()]).tolist(), strict=False))
+    shifts = []
+    for run in documents.runs:
+        shifts.append(first[run.language] - run.start)
+        first[run.language] += run.stop - run.start
+    starts = np.array([run.start for run in documents.runs])
+    shift = np.array(shifts)[np.searchsorted(starts, rows, side="right") - 1]
+    return np.where(rows >= 0, rows + shift, -1).astype(np.int32)
+
+
+def _names(values: Sequence[str], at: Integers) -> Names:
+    """The values at some positions, each read once."""
+    distinct, place = np.unique(at, return_inverse=True)
+    array = np.empty(len(distinct), dtype=object)
+    array[:] = [values[row] for row in distinct.tolist()]
+    return array[place]
 
 
 def _coded(codes: Names) -> tuple[list[str], Integers]:

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from xlir_bench.collection import Collection, Integers
 from xlir_bench.encoders.protocol import Lexical, Similarity, Vectors
-
-Scores = npt.NDArray[np.float32]
+from xlir_bench.retrieval.pairs import Scores, scaled
 
 
 class Scorer(Protocol):
@@ -28,25 +26,27 @@ class Scorer(Protocol):
 
 
 class DenseScorer:
-    """Products of query vectors and document vectors."""
+    """Vectors, whose products are scores. Counting takes them as they are and asks for no block.
+
+    Attributes:
+        queries: as encoded, (queries, dimensions).
+        documents: as encoded, (documents, dimensions).
+        similarity: cosine or dot.
+    """
 
     def __init__(self, queries: Vectors, documents: Vectors, similarity: Similarity) -> None:
-        """Keep vectors of shape (queries, dimensions) and (documents, dimensions); with cosine, normalised copies.
-
-        A vector of zeros has no direction: its cosine with everything is 0.
-        """
-        self._queries = _normalised(queries) if similarity == "cosine" else queries
-        self._documents = _normalised(documents) if similarity == "cosine" else documents
+        self.queries, self.documents, self.similarity = queries, documents, similarity
 
     def over(self, documents: Integers) -> Callable[[Integers], Scores]:
-        """See `Scorer.over`."""
-        pool = self._documents[documents]
-        later, first = _repeated_rows(pool)
+        """See `Scorer.over`. Every score is computed pair by pair, which is exact and slow."""
+        from xlir_bench.retrieval.kernel import score_all
+
+        pool, _ = scaled(self.documents[documents], self.similarity)
 
         def scores(queries: Integers) -> Scores:
-            block: Scores = self._queries[queries] @ pool.T
-            # A matrix product may round one column differently from an equal one: equal texts must tie exactly.
-            block[:, later] = block[:, first]
+            chosen, _ = scaled(self.queries[queries], self.similarity)
+            block = np.empty((len(queries), len(pool)), np.float32)
+            score_all(chosen, pool, block)
             return block
 
         return scores
@@ -68,21 +68,3 @@ class LexicalScorer:
             return index.scores(texts, [queries_side.languages[q] for q in queries])
 
         return scores
-
-
-def _normalised(vectors: Vectors) -> Vectors:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-
-
-def _repeated_rows(vectors: Vectors) -> tuple[Integers, Integers]:
-    """Positions of rows that occurred before, and where each occurred first."""
-    contiguous = np.ascontiguousarray(vectors)
-    first_at: dict[bytes, int] = {}
-    later, first = [], []
-    for row, vector in enumerate(contiguous):
-        at = first_at.setdefault(vector.tobytes(), row)
-        if at != row:
-            later.append(row)
-            first.append(at)
-    return np.array(later, dtype=np.int64), np.array(first, dtype=np.int64)

@@ -141,6 +141,33 @@ class StaticTrainer:
         self._update(index, current, torch.from_numpy(bags.T.tocsr() @ gradient.numpy()))
         return loss
 
+    def state(self) -> dict[str, torch.Tensor]:
+        """What an interrupted training goes on from, beside `chance`: vectors, moments and how often each was seen."""
+        return {
+            "vectors": self.vectors,
+            "first": self._first,
+            "second": self._second,
+            "seen": torch.from_numpy(self._seen),
+            "steps": torch.tensor(self._steps),
+        }
+
+    @property
+    def steps(self) -> int:
+        """Steps done."""
+        return self._steps
+
+    @property
+    def chance(self) -> dict[str, object]:
+        """The state of the generator that thins texts."""
+        return dict(self._rng.bit_generator.state)
+
+    def restore(self, state: dict[str, torch.Tensor], chance: dict[str, object]) -> None:
+        """Go on from a state: every later step is what it would have been."""
+        self.vectors, self._first, self._second = (state[name].clone() for name in ("vectors", "first", "second"))
+        self._seen = state["seen"].numpy().copy()
+        self._steps = int(state["steps"])
+        self._rng.bit_generator.state = chance
+
     def _pieces_of(self, batch: Batch) -> tuple[Ints, NDArray[np.int32]]:
         """Row and id of every piece: queries first, then documents; thinned where both are one text."""
         same = batch.queries == batch.documents

@@ -1,0 +1,99 @@
+"""Counting where scores come in blocks, from an index that knows the whole pool: products that are the scores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+
+from xlir_bench.collection import Collection, Integers
+from xlir_bench.errors import InputError
+from xlir_bench.progress import Progress
+from xlir_bench.retrieval.accounts import NO_SOURCES, Accounts
+from xlir_bench.retrieval.counts import Counts
+from xlir_bench.retrieval.kernel import Judged
+from xlir_bench.retrieval.pairs import Scores
+from xlir_bench.retrieval.scorers import Scorer
+from xlir_bench.retrieval.search import Part, Wanted
+
+
+def count_given(
+    scorer: Scorer, collection: Collection, wanted: Wanted, limits: tuple[int, int], progress: Progress
+) -> Counts:
+    """See `counting.count_outranked`; `limits` are the depth and the budget."""
+    depth, budget = limits
+    accounts = Accounts(wanted, depth, 0, collection.documents.ids)
+    stage = progress.stage("ranking", len(wanted.queries), "queries")
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for pool in _pools(collection, wanted):
+            scores = scorer.over(pool.documents)
+            queries = wanted.queries[pool.part.query]
+            size = max(1, budget // (4 * len(pool.documents)))
+            for start in range(0, len(queries), size):
+                chosen = slice(start, min(start + size, len(queries)))
+                block = _checked(scores(queries[chosen]), (len(queries[chosen]), len(pool.documents)))
+                _count(block, chosen, pool, accounts, threads)
+                stage.advance(len(block))
+    return accounts.counts()
+
+
+class _Pool:
+    """Documents that the same queries search.
+
+    Attributes:
+        documents: positions, one language after the other, ascending in each: the columns of a block.
+        languages: columns of the counts, in that order.
+        bounds: where each language begins, and the end.
+        part: who searches.
+    """
+
+    def __init__(self, collection: Collection, wanted: Wanted, languages: tuple[str, ...]) -> None:
+        rows = [collection.documents.rows_by_language[code] for code in languages]
+        self.documents: Integers = np.concatenate(rows)
+        self.languages = [wanted.languages.index(code) for code in languages]
+        self.bounds = np.cumsum([0, *(len(part) for part in rows)]).tolist()
+        self.part: Part = wanted.part(languages[0])
+        column = np.empty(len(collection.documents), np.int64)
+        column[self.documents] = np.arange(len(self.documents))
+        self.judged_at = column[wanted.document[self.part.judgement]]
+
+
+def _pools(collection: Collection, wanted: Wanted) -> Iterator[_Pool]:
+    groups = [wanted.languages] if wanted.across_languages else [(code,) for code in wanted.languages]
+    for languages in groups:
+        if len(wanted.part(languages[0]).query):
+            yield _Pool(collection, wanted, languages)
+
+
+def _count(block: Scores, chosen: slice, pool: _Pool, accounts: Accounts, threads: ThreadPoolExecutor) -> None:
+    part = pool.part
+
+    def count(rows: slice) -> None:
+        queries = slice(chosen.start + rows.start, chosen.start + rows.stop)
+        first, last = part.starts[queries.start], part.starts[queries.stop]
+        at = np.repeat(np.arange(rows.start, rows.stop), np.diff(part.starts[queries.start : queries.stop + 1]))
+        own = block[at, pool.judged_at[first:last]]
+        no_error = np.zeros(rows.stop - rows.start)
+        for column, (low, high) in zip(pool.languages, pairwise(pool.bounds), strict=True):
+            account = accounts.account(part, queries, column)
+            greater = np.nextafter(own, np.float32(np.inf))
+            judged = Judged(account.starts, own, own, greater, account.greater_ids)
+            products = np.ascontiguousarray(block[rows, low:high])  # else the kernel is compiled for views as well
+            account.add(account.tile(products, pool.documents[low:high], NO_SOURCES), judged, no_error)
+            account.close()
+
+    size = -(-len(block) // (4 * (os.cpu_count() or 1)))
+    for _ in threads.map(count, [slice(at, min(at + size, len(block))) for at in range(0, len(block), size)]):
+        pass
+
+
+def _checked(block: Scores, shape: tuple[int, int]) -> Scores:
+    if block.shape != shape or block.dtype != np.float32:
+        raise InputError(
+            f"the model gave scores of shape {block.shape}, {block.dtype}; expected {shape}, float32 "
+            "(queries x documents)"
+        )
+    return np.ascontiguousarray(block)

@@ -1,0 +1,92 @@
+"""What every kind of start is given to train with, and the folder that it works in."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xlir_bench.collection import Collection
+from xlir_bench.progress import Progress
+from xlir_bench.training.diary import Diary
+from xlir_bench.training.recipe import Recipe
+from xlir_bench.training.strategies import RowBatches
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DIARY = "diary.json"
+_LOSS_ENTRIES = 50
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run.
+
+    Attributes:
+        recipe: the settings.
+        table: the training pairs.
+        data: their fingerprint.
+        batches: what the steps are made of.
+        steps: how many.
+        held_out: the set that early stopping looks at, if there is one.
+        workspace: where checkpoints are kept; what stands there is ours.
+        progress: hears of steps done.
+    """
+
+    recipe: Recipe
+    table: pa.Table
+    data: str
+    batches: RowBatches
+    steps: int
+    held_out: Collection | None
+    workspace: Path
+    progress: Progress
+
+    @property
+    def checkpoint_every(self) -> int:
+        """Steps between checkpoints."""
+        return self.recipe.checkpoints.every or max(1, -(-self.steps // 10))
+
+    @property
+    def report_every(self) -> int:
+        """Steps between entries of the loss."""
+        return max(1, self.steps // _LOSS_ENTRIES)
+
+    @property
+    def best(self) -> Path:
+        """The model of the best look."""
+        return self.workspace / "best"
+
+    @property
+    def model(self) -> Path:
+        """The finished model."""
+        return self.workspace / "model"
+
+    def due_for_look(self, step: int) -> bool:
+        """Whether the held-out set is looked at after this step."""
+        rule = self.recipe.early_stopping
+        return rule is not None and (step % rule.every == 0 or step == self.steps)
+
+
+def checkpoints(workspace: Path) -> list[tuple[int, Path]]:
+    """The complete checkpoints as (step, folder), oldest first; what a cut-off run left half written is removed.
+
+    A checkpoint's diary is written last, so one that has a readable diary is complete.
+    """
+    found = []
+    for folder in workspace.glob("checkpoint-*"):
+        step = folder.name.removeprefix("checkpoint-")
+        try:
+            Diary.read(folder / DIARY)
+            found.append((int(step), folder))
+        except (OSError, ValueError, TypeError):
+            shutil.rmtree(folder, ignore_errors=True)
+    return sorted(found)
+
+
+def forget_old(workspace: Path, keep: int) -> None:
+    """Remove all but the newest checkpoints."""
+    for _, folder in checkpoints(workspace)[:-keep]:
+        shutil.rmtree(folder, ignore_errors=True)
