@@ -13,7 +13,6 @@ Load = Callable[[Path, Settings, str], Loaded]
 """From a folder with weights, the settings and a device to a model in memory."""
 
 
-
 def _two_path(folder: Path, settings: Settings, device: str) -> Loaded:
     # Its classes are torch modules, so that the module itself needs torch.
     from xlir_bench.encoders import two_path
