@@ -47,6 +47,13 @@ prefixes: {query: "Query: ", document: "Passage: "}
     assert recipe.steps_over(rows=25_000) == 250
 
 
+def test_the_examples_are_recipes_and_grids() -> None:
+    examples = Path(__file__).resolve().parents[2] / "recipes"
+    assert read_recipe(examples / "xlm-r-hybrid.yaml").weight_decay == 0.01
+    assert read_recipe(examples / "static-hybrid.yaml").start.preset == "static"
+    assert len(read_grid(examples / "alpha-sweep.yaml").cells) == 18
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -51,6 +51,7 @@ def finished_at(output: Path) -> dict[str, int]:
     return {path.parent.name: path.stat().st_mtime_ns for path in (output / "runs").glob(f"*/{RECORD}")}
 
 
+@pytest.mark.slow
 def test_a_sweep_trains_measures_draws_and_keeps_what_is_done(folder: Path) -> None:
     output = folder / "out"
     asked = ["train", "sweep", str(grid_file(folder)), "--output", str(output), "--jobs", "2", "--json"]
