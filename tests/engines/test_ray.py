@@ -187,6 +187,13 @@ def test_without_ray_the_message_says_what_to_install(xquad_r, place, monkeypatc
         stream(place.model(), xquad_r, Streaming(engine=place.engine()), across_languages=True)
 
 
+def test_a_cluster_that_is_not_there_is_named(xquad_r, place, monkeypatch):
+    pytest.importorskip("ray", reason=WITHOUT)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(MissingResourceError, match=r"RAY_ADDRESS=127\.0\.0\.1:1: there is no cluster to connect to"):
+        stream(place.model(), xquad_r, Streaming(engine=place.engine()), across_languages=True)
+
+
 def test_each_gpu_has_an_actor_with_its_share_of_the_cores():
     def cluster(*nodes):
         return SimpleNamespace(nodes=lambda: [{"Alive": alive, "Resources": has} for alive, has in nodes])
@@ -271,16 +278,28 @@ def test_a_worker_with_other_weights_is_refused(machines, xquad_r, place):
         stream(place.model(), xquad_r, streaming, across_languages=True)
 
 
-def test_a_shard_that_always_fails_is_named_in_one_line_and_the_others_are_kept(machines, xquad_r, place, tmp_path):
-    place.tell(fails=xquad_r.documents.texts[1500])
+def unjudged(collection: Collection, least: int) -> str:
+    """The text of a document from row `least` on that only its own shard encodes."""
+    judged = set(collection.judgements.document.tolist())
+    return collection.documents.texts[next(row for row in range(least, len(collection.documents)) if row not in judged)]
+
+
+def test_a_shard_that_always_fails_is_named_in_one_line_and_the_others_are_kept(
+    machines, xquad_r, expected, place, tmp_path
+):
+    place.tell(fails=unjudged(xquad_r, 3300))
     streaming = Streaming(300, records=str(tmp_path / "records"), engine=place.engine())
     with pytest.raises(InputError) as failure:
         stream(place.model(), xquad_r, streaming, across_languages=True)
-    assert str(failure.value) == "shard 5 (documents 1,500 to 1,799): KeyError: 'no such thing'"
+    assert str(failure.value) == "shard 11 (documents 3,300 to 3,307): KeyError: 'no such thing'"
+    place.tell(fails="")
+    before = place.documents
+    assert table(stream(place.model(), xquad_r, streaming, across_languages=True).ranks) == expected
+    assert place.documents - before < 0.3 * len(xquad_r.documents)
 
 
 def test_a_shard_that_kills_every_worker_is_named_in_one_line(machines, xquad_r, place):
-    place.tell(kills=xquad_r.documents.texts[3200], driver=os.getpid())
+    place.tell(kills=unjudged(xquad_r, 3200), driver=os.getpid())
     with pytest.raises(MissingResourceError) as failure:
         stream(place.model(), xquad_r, Streaming(1000, engine=place.engine()), across_languages=True)
     assert str(failure.value).startswith("shard 3 (documents 3,000 to 3,307): the worker died 3 times in a row (")
@@ -355,7 +374,7 @@ def test_a_run_whose_program_is_killed_goes_on_from_the_shards_that_were_counted
 
 
 def test_the_command_line_says_which_shard_fails_and_ends_with_2(machines, place, shared_data, tmp_path):
-    place.tell(fails=load(find("xquad-r"), shared_data, ["de", "th"]).documents.texts[1100])
+    place.tell(fails=unjudged(load(find("xquad-r"), shared_data, ["de", "th"]), 1060))
     asked = command(place, tmp_path / "out", shared_data, "--engine", "ray")
     done = subprocess.run(asked, check=False, capture_output=True, text=True)
     assert done.returncode == 2

@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -198,11 +199,11 @@ class _Run:
 
     def hire(self, room: _Room, shared: Reference) -> None:
         """Start actors, no more than there are shards."""
-        # In a list it is not fetched before the actor asks; and it is there for as long as actors may be started anew.
+        # In a list it is fetched once, when an actor asks for it; and it is there while actors may be started anew.
         self._room, self._shared = room, [shared]
         self.waiting.sort(key=lambda shard: _size(shard, self._documents))
         actors = [self._actor() for _ in range(min(room.actors, len(self.waiting)))]
-        self._starting = {actor.ready.remote(): actor for actor in actors}
+        self._starting = {actor.ready.remote(self._shared): actor for actor in actors}
 
     def _actor(self) -> Foreign:
         actor = self._ray.remote(Worker).options(
@@ -213,7 +214,7 @@ class _Run:
             max_task_retries=-1,
             scheduling_strategy="SPREAD",
         )
-        self._actors.append(actor.remote(self._shared, self._room.cores, self._room.gpus > 0))
+        self._actors.append(actor.remote(self._room.cores, self._room.gpus > 0))
         return self._actors[-1]
 
     def finish(self) -> Counted:
@@ -267,7 +268,7 @@ class _Run:
         self._starting.clear()
 
     def _give(self, actor: Foreign, shard: Shard) -> None:
-        self._busy[actor.count.remote(shard, texts_of(shard, self._documents))] = actor, shard
+        self._busy[actor.count.remote(self._shared, shard, texts_of(shard, self._documents))] = actor, shard
 
     def _let_go(self, actor: Foreign) -> None:
         with suppress(self._ray.exceptions.RayError):
@@ -321,6 +322,7 @@ def _connected() -> Iterator[Foreign]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address:
+            _knock(address)
             ray.init(address=address, **quiet)
         else:
             ray.init(address="local", include_dashboard=False, **quiet)
@@ -331,6 +333,13 @@ def _connected() -> Iterator[Foreign]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Fail at once where nobody listens: Ray goes on trying for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
 
 
 @contextmanager

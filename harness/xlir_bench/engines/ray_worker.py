@@ -65,30 +65,32 @@ class Worker:
     """An actor.
 
     Args:
-        shared: a reference to what it has in common with all others, in a list.
         cores: how many are its own.
         gpu: whether it has one, which is then the only one that it sees.
     """
 
-    def __init__(self, shared: list[Any], cores: int, gpu: bool) -> None:
-        self._reference, self._cores, self._gpu = shared, max(cores, 1), gpu
+    def __init__(self, cores: int, gpu: bool) -> None:
+        self._cores, self._gpu = max(cores, 1), gpu
         self._work: ShardWork | None = None
 
-    def ready(self) -> None:
+    def ready(self, shared: list[Any]) -> None:
         """Load the model.
+
+        Args:
+            shared: a reference to what all actors have in common, in a list.
 
         Raises:
             XlirError: it cannot be loaded, or this machine differs from the one that asks; the message names it.
         """
-        self._loaded()
+        self._loaded(shared)
 
-    def count(self, shard: Shard, texts: Texts) -> Counted:
-        """See `ShardWork`."""
-        return self._loaded()(shard, texts)
+    def count(self, shared: list[Any], shard: Shard, texts: Texts) -> Counted:
+        """See `ShardWork`, and `ready` for what is shared."""
+        return self._loaded(shared)(shard, texts)
 
-    def _loaded(self) -> ShardWork:
+    def _loaded(self, reference: list[Any]) -> ShardWork:
         if self._work is None:  # at first, and after Ray started this actor anew
-            shared: Shared = package("ray", "--engine ray").get(self._reference[0])
+            shared: Shared = package("ray", "--engine ray").get(reference[0])
             machine = socket.gethostname()
             os.environ.update(shared.environment)
             if shared.version != __version__:
