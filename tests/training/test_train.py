@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import transformers
 import yaml
 from click.testing import CliRunner
@@ -112,7 +114,11 @@ def test_the_model_of_another_recipe_is_left_alone(folder: Path) -> None:
 
 def killed_once(path: Path, output: Path) -> None:
     """Run the command in a process of its own, and kill it with SIGKILL at its first checkpoint."""
-    process = subprocess.Popen([*COMMAND, str(path), "--output", str(output)], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*COMMAND, str(path), "--output", str(output)],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     until = time.monotonic() + PATIENCE_S
     while not list((output / WORKSPACE).glob("checkpoint-*/diary.json")):
         assert process.poll() is None, "it ended before it could be killed"
@@ -123,6 +129,16 @@ def killed_once(path: Path, output: Path) -> None:
     assert not (output / RECORD).exists()
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Equal bytes are promised for one number of threads, and other tests of this process may have set theirs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("start", ["static", "bert"])
 def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(folder: Path, start: str) -> None:
     if start == "bert":
