@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from xlir_bench.errors import InputError, MissingResourceError, at
 
@@ -74,3 +74,16 @@ def read_yaml(path: Path, loader: type[SafeLoader | BaseLoader]) -> object:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else None
         raise InputError(f"{at(path, line)}: not YAML: {getattr(error, 'problem', error)}") from None
+
+
+def locked(file: IO[bytes]) -> bool:
+    """Whether an open file is now ours alone; where the system has no locks, it is taken to be."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 from xlir_bench import __version__
 from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.files import locked
 from xlir_bench.offline import is_offline
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.suites.source import Hash
@@ -101,7 +102,7 @@ class _Partial:
 
     def __enter__(self) -> _Partial:
         self._file: BinaryIO = self._path.open("ab")
-        if not _locked(self._file):
+        if not locked(self._file):
             self._file.close()
             raise MissingResourceError(f"{self._target}: another process is fetching it; wait for it to end")
         self.size = self._file.seek(0, os.SEEK_END)
@@ -264,16 +265,3 @@ def _validator(headers: Any) -> str | None:  # noqa: ANN401
         return str(tag)
     changed = headers.get("Last-Modified")
     return str(changed) if changed else None
-
-
-def _locked(file: BinaryIO) -> bool:
-    """Whether the file is now ours alone; where the system has no locks, it is taken to be."""
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from xlir_bench import __version__
 from xlir_bench.errors import InputError, MissingResourceError
-from xlir_bench.files import replacing
+from xlir_bench.files import locked, replacing
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.training.diary import Diary
 from xlir_bench.training.job import Job
@@ -165,7 +165,7 @@ def _ours(output: Path, run: str) -> Iterator[None]:
     except OSError as error:
         raise MissingResourceError(f"cannot write {workspace}: {error.strerror}; choose another --output") from None
     with lock:
-        if _first_process() and not _locked(lock):
+        if _first_process() and not locked(lock):
             raise InputError(f"{output}: another process is training there; wait for it, or give another --output")
         if identity.is_file():
             known = json.loads(identity.read_text(encoding="utf-8"))["run"]
@@ -178,19 +178,6 @@ def _ours(output: Path, run: str) -> Iterator[None]:
             with replacing(identity) as temporary:
                 temporary.write_text(json.dumps({"run": run}), encoding="utf-8")
         yield
-
-
-def _locked(file: Any) -> bool:  # noqa: ANN401  (an open file of any kind)
-    """Whether the file is now ours alone; where the system has no locks, it is taken to be."""
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _first_process() -> bool:

@@ -28,7 +28,7 @@ from transformers import BertModel
 from xlir_bench.encoders.checkpoint import no_loading_bars
 from xlir_bench.encoders.two_path import SPECIAL, TwoPath, packed_rows, tokenizer_of, unpacked_rows
 from xlir_bench.errors import InputError, MissingResourceError, first_problem
-from xlir_bench.files import read_yaml
+from xlir_bench.files import read_yaml, replacing
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.training.batches import BatchPlan, HybridBatches, Ints, Pairs
 from xlir_bench.training.corpus import Candidates, Corpus, make_candidates, monolingual_pairs
@@ -190,8 +190,7 @@ def _static_vectors(folder: Path) -> Vectors:
 def _kept_lesson(sources: Sources, teacher: SentenceTransformer, candidates: Candidates, progress: Progress) -> Lesson:
     kept = sources.work / f"lesson-{_digest([_SCHEME, _file(sources.teacher), _texts(candidates)])}.safetensors"
     if not kept.is_file():
-        english = len(candidates.texts)
-        made = lesson(teacher, candidates, progress.stage("the teacher reads", english, "texts"))
+        made = lesson(teacher, candidates, progress)
         _keep({"vectors": made.vectors, "of_text": torch.from_numpy(made.of_text)}, kept)
     tensors = load_file(kept)
     return Lesson(tensors["vectors"], tensors["of_text"].numpy())
@@ -222,6 +221,5 @@ def _digest(content: object) -> str:
 
 def _keep(tensors: dict[str, torch.Tensor], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}")
-    save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, beside)
-    beside.replace(path)
+    with replacing(path) as temporary:
+        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, temporary)

@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
 from xlir_bench.encoders.two_path import SPECIAL
-from xlir_bench.progress import Stage
+from xlir_bench.progress import Progress, Stage
 from xlir_bench.training.batches import Ints
 from xlir_bench.training.corpus import Candidates
 from xlir_bench.training.start import Vectors
@@ -105,7 +105,7 @@ def uses_of_pieces(candidates: Candidates, texts: Ragged, pieces: int) -> Ints:
     return np.stack([counted, np.bincount(texts.ids, minlength=pieces)])
 
 
-def lesson(teacher: SentenceTransformer, candidates: Candidates, stage: Stage) -> Lesson:
+def lesson(teacher: SentenceTransformer, candidates: Candidates, progress: Progress) -> Lesson:
     """Have the teacher read every distinct English text of the aligned records, in bfloat16."""
     aligned = len(candidates.records)
     english = np.flatnonzero(candidates.languages[:aligned] == _english(candidates))
@@ -116,7 +116,9 @@ def lesson(teacher: SentenceTransformer, candidates: Candidates, stage: Stage) -
     by_record[candidates.records[english]] = row
     of_text = np.full(len(candidates.texts), -1, dtype=np.int64)
     of_text[:aligned] = by_record[candidates.records]
-    return Lesson(torch.from_numpy(_read(teacher, texts, stage)), of_text)
+    return Lesson(
+        torch.from_numpy(_read(teacher, texts, progress.stage("the teacher reads", len(texts), "texts"))), of_text
+    )
 
 
 def _read(teacher: SentenceTransformer, texts: Sequence[str], stage: Stage) -> npt.NDArray[np.float32]:
