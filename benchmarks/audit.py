@@ -18,7 +18,6 @@ Peak memory is of the process after ours, which comes first.
 from __future__ import annotations
 
 import json
-import resource
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -26,6 +25,7 @@ from time import perf_counter, process_time
 
 import click
 import regex
+from alone import peak_mib
 
 from xlir_bench.collection import Collection
 from xlir_bench.suites import find, load
@@ -107,7 +107,7 @@ def main(data: Path, share: float, minhash_share: float, as_json: bool) -> None:
     collection = load(find("xquad-r"), data)
     ours([], collection)  # tables of characters, once per process
     pairs, processor, clock = timed(lambda: whole(data, collection))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    memory = peak_mib()
     found: dict[str, object] = {"whole": {"pairs": pairs, "processor_s": processor, "clock_s": clock, "mib": memory}}
     if not as_json:
         click.echo(

@@ -10,16 +10,16 @@ checks ids and finds the fingerprint; "again" is the second time, from the conve
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
-import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
+
+from alone import alone
 
 SENTENCE = (
     "the of and to in a is that for it as was with be by on not he his but at are this have from or had an they which "
@@ -65,43 +65,26 @@ def load_datasets(folder: Path) -> int:
     return len(datasets.load_dataset("json", data_files=files, split="train", cache_dir=str(folder / "datasets")))
 
 
-def child(loader: str, folder: Path) -> None:
-    """Load once and print seconds, texts and peak memory."""
-    sys.stdout, printed = sys.stderr, sys.stdout  # loaders may print
-    began = time.perf_counter()
-    loaded = {"beir": load_beir, "datasets": load_datasets}.get(loader, load_ours)(folder)
-    seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(json.dumps({"seconds": seconds, "texts": loaded, "peak": peak}), file=printed)
-
-
-def measured(loader: str, folder: Path) -> dict[str, float]:
-    """What a process of its own reports."""
-    environment = {
-        **os.environ, "XLIR_BENCH_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1",
-    }  # fmt: skip
-    command = [sys.executable, __file__, "--child", loader, "--folder", str(folder)]
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if finished.returncode:
-        raise SystemExit(f"{loader} failed:\n{finished.stderr[-2000:]}")
-    return json.loads(finished.stdout.splitlines()[-1])
+def load_once(loader: str, folder: Path) -> dict[str, float]:
+    """Seconds and texts of one loader."""
+    with redirect_stdout(sys.stderr):  # loaders may print
+        began = time.perf_counter()
+        loaded = {"beir": load_beir, "datasets": load_datasets}.get(loader, load_ours)(folder)
+        return {"seconds": time.perf_counter() - began, "texts": loaded}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="100000,1000000,10000000")
     parser.add_argument("--folder", type=Path, help="where to write the corpora; a temporary folder by default")
-    parser.add_argument("--child", choices=LOADERS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.child:
-        child(arguments.child, arguments.folder)
-        return
     root = arguments.folder or Path(tempfile.mkdtemp(prefix="reading-"))
     print(f"{'passages':>10}  {'loader':<12} {'seconds':>8} {'texts/s':>10} {'MB/s':>6} {'peak MB':>8}  ours is")
     try:
         for size in map(int, arguments.sizes.split(",")):
             folder = root / f"corpus-{size}"
             write_corpus(folder, size)
+            os.environ.update(XLIR_BENCH_CACHE=str(folder / "cache"), HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
             megabytes = (folder / "corpus.jsonl").stat().st_size / 1e6
             ours: dict[str, float] = {}
             for loader in LOADERS:
@@ -110,17 +93,15 @@ def main() -> None:
                         f"{size:>10,}  {loader:<12} not run: its dict of dicts needs about 0.7 GB per million passages"
                     )
                     continue
-                found = measured(loader, folder)
+                found = alone(load_once, loader, folder)
                 assert found["texts"] == size
                 ours = ours or found
-                ratio = (
-                    f"{found['seconds'] / ours['seconds']:.1f} x faster, {found['peak'] / ours['peak']:.1f} x smaller"
-                )
+                memory = found["peak_mib"] / ours["peak_mib"]
+                ratio = f"{found['seconds'] / ours['seconds']:.1f} x faster, {memory:.1f} x smaller"
                 rate = f"{size / found['seconds']:>10,.0f} {megabytes / found['seconds']:>6,.0f}"
                 beside = ratio if not loader.startswith("ours") else ""
-                print(
-                    f"{size:>10,}  {loader:<12} {found['seconds']:>8.2f} {rate} {found['peak'] / 1e6:>8,.0f}  {beside}"
-                )
+                peak = found["peak_mib"] * 2**20 / 1e6
+                print(f"{size:>10,}  {loader:<12} {found['seconds']:>8.2f} {rate} {peak:>8,.0f}  {beside}")
             shutil.rmtree(folder)
     finally:
         if not arguments.folder:

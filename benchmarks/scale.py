@@ -16,9 +16,7 @@ at the processor's seconds, which are given beside those of the clock, with the 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import resource
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,6 +25,7 @@ from typing import Any, overload
 
 import click
 import numpy as np
+from alone import alone
 
 from xlir_bench.collection import Collection, Constant, Joined, Judgements, Texts
 from xlir_bench.encoders.protocol import Model, ModelInfo
@@ -276,17 +275,6 @@ def write(folder: Path, size: int, model: str) -> dict[str, float]:
     return {}
 
 
-def _alone(work: Any, *arguments: Any) -> dict[str, float]:
-    """Run in a fresh process; adds its peak memory."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_with_memory, (work, *arguments))
-
-
-def _with_memory(work: Any, *arguments: Any) -> dict[str, float]:
-    found = work(*arguments)
-    return {**found, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
-
-
 @click.command()
 @click.option("--sizes", default="100000,1000000,10000000", show_default=True, help="Documents.")
 @click.option("--model", default="xlir-hybrid-static", show_default=True, help="Whose vectors are resampled.")
@@ -300,13 +288,13 @@ def main(sizes: str, model: str, folder: Path | None, threads: int, largest_peer
         place = folder or Path(temporary)
         place.mkdir(parents=True, exist_ok=True)
         for size in (int(one) for one in sizes.split(",")):
-            _alone(write, place, size, model)
-            rates = [_alone(product_rate, place, size, threads)]
-            found = {"xlir-bench": _alone(ours, place, size, threads)}
-            rates.append(_alone(product_rate, place, size, threads))
+            alone(write, place, size, model)
+            rates = [alone(product_rate, place, size, threads)]
+            found = {"xlir-bench": alone(ours, place, size, threads)}
+            rates.append(alone(product_rate, place, size, threads))
             if size <= largest_peer:
-                found["faiss"] = _alone(faiss_flat, place, size, threads)
-                found["mteb"] = _alone(mteb_search, place, size, threads)
+                found["faiss"] = alone(faiss_flat, place, size, threads)
+                found["mteb"] = alone(mteb_search, place, size, threads)
             best = {name: max(rate[name] for rate in rates) for name in ("seconds", "cpu_s")}
             if as_json:
                 click.echo(json.dumps({"documents": size, "threads": threads, "gflops": best, **found}))

@@ -12,8 +12,6 @@ embeddings from one run to the next. Each side runs in a process of its own, so 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import resource
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 
 import click
 import numpy as np
+from alone import alone
 
 from xlir_bench.collection import Collection
 from xlir_bench.encoders.protocol import Model, ModelInfo
@@ -193,17 +192,6 @@ def _task(collection: Collection, x: str, y: str) -> Any:
     return task
 
 
-def _alone(work: Any, *arguments: Any) -> dict[str, float]:
-    """Run in a fresh process; adds its peak memory."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_with_memory, (work, *arguments))
-
-
-def _with_memory(work: Any, *arguments: Any) -> dict[str, float]:
-    found = work(*arguments)
-    return {**found, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
-
-
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path, exists=True), required=True, help="Folder with xquad-r/.")
 @click.option("--pairs", type=click.IntRange(1, 121), default=9, show_default=True, help="Pairs that mteb measures.")
@@ -216,8 +204,8 @@ def main(data: Path, pairs: int, runs: int, kinds: tuple[str, ...], as_json: boo
     for kind in kinds:
         with tempfile.TemporaryDirectory() as temporary:
             folder = make_transformer(Path(temporary), collection) if kind == "transformer" else Path(temporary)
-            here = _alone(ours, kind, collection, folder, runs)
-            there = _alone(mtebs, kind, collection, folder, pairs)
+            here = alone(ours, kind, collection, folder, runs)
+            there = alone(mtebs, kind, collection, folder, pairs)
         ratio = there["seconds"] / here["seconds"]
         if as_json:
             click.echo(json.dumps({"encoder": kind, "xlir-bench": here, "mteb": there, "ratio": ratio}))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
+from leaderboard.measured_runs import WordEncoder
 
 from xlir_bench.analysis import compare, load_run
 from xlir_bench.cli.main import cli
@@ -18,22 +17,6 @@ from xlir_bench.evaluation import run
 from xlir_bench.suites import find, load
 
 LANGUAGES = ["de", "en", "th"]
-
-
-class WordEncoder:
-    """Words hashed into a few dimensions, with noise: the more of it, the worse."""
-
-    def __init__(self, noise: float) -> None:
-        self.noise = noise
-
-    def encode(self, texts, *, role, languages):
-        vectors = np.zeros((len(texts), 64), np.float32)
-        for row, text in enumerate(texts):
-            for word in re.findall(r"\w+", text.lower()):
-                vectors[row, sum(map(ord, word)) % 64] += 1
-            rng = np.random.default_rng(sum(map(ord, text)))
-            vectors[row] += self.noise * rng.standard_normal(64)
-        return vectors
 
 
 @pytest.fixture(scope="module")

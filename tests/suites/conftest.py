@@ -1,13 +1,15 @@
-"""A server to download from, and the network forbidden for one test only."""
+"""A server to download from, the network forbidden for one test only, and an encoder that costs nothing."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from xlir_bench import offline
+from xlir_bench.encoders import Model, ModelInfo
 
 
 @pytest.fixture
@@ -30,3 +32,16 @@ def no_network(monkeypatch):
     offline.forbid_network()
     yield
     offline.allow_network()
+
+
+class Letters:
+    """Counts of some letters and digits."""
+
+    def encode(self, texts, *, role, languages):
+        return np.array([[text.count(letter) + 1 for letter in "aeinrstu0123"] for text in texts], dtype=np.float32)
+
+
+@pytest.fixture
+def letters() -> Model:
+    """A model that needs no weights."""
+    return Model(ModelInfo("letters", "letters", "1" * 64), Letters())

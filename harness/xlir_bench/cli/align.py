@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xlir_bench.cli import options
+from xlir_bench.cli.tables import plain_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 @click.option("--layers", is_flag=True, help="Also after each layer of a transformers encoder.")
 @options.languages
 @options.data
-@click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]")
-@click.option("--no-cache", is_flag=True, help="Neither read nor keep vectors of earlier runs.")
+@options.device
+@options.no_cache
 @options.as_json
 def command(
     model_id: str,
@@ -106,11 +107,7 @@ def _print_pairs(console: Console, found: Report) -> None:
 def _print_table(
     console: Console, title: str, headings: tuple[str, ...], rows: Sequence[tuple[str | float | None, ...]]
 ) -> None:
-    from rich.table import Table
-
-    table = Table(*headings, title=title, title_justify="left", box=None)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = plain_table(headings, title)
     for row in rows:
         table.add_row(*(cell if isinstance(cell, str) else _figure(cell) for cell in row))
     console.print()

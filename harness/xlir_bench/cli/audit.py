@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xlir_bench.cli import options
+from xlir_bench.cli.tables import plain_table
 
 if TYPE_CHECKING:
     from xlir_bench.training.audit import Audit
@@ -35,7 +36,7 @@ _SHOWN_CHARACTERS = 160
     show_default=True,
     help="A gram in more texts than this is a stock phrase.",
 )
-@click.option("--show", type=click.IntRange(min=0), default=10, show_default=True, help="How many rows to print.")
+@options.count("--show", 10, "How many rows to print.")
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
@@ -90,7 +91,6 @@ def command(
 
 def _print(found: Audit, show: int) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     record = found.record
@@ -106,9 +106,7 @@ def _print(found: Audit, show: int) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    table = Table("language", "texts", "touched", "share", "leaked", "too short", "longest overlap", box=None)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = plain_table(("language", "texts", "touched", "share", "leaked", "too short", "longest overlap"))
     for code, sides in record.languages.items():
         for side, one in sides.items():
             cells = (one.texts, one.touched, f"{one.touched / one.texts:.2%}", one.leaked, one.too_short, one.longest)

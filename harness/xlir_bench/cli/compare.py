@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xlir_bench.cli import options
+from xlir_bench.cli.tables import plain_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -71,7 +72,7 @@ def _standings(comparison: Comparison) -> Table:
     from xlir_bench.analysis.latex import figure
 
     headings = ("setting", "measure", "rank", "encoder", "mean", "95 % interval", "group")
-    table = _table("Standings: encoders with a letter in common are not told apart", headings, (2, 4))
+    table = plain_table(headings, "Standings: encoders with a letter in common are not told apart", figures=(2, 4))
     for s in comparison.standings:
         low, high = (figure(end) for end in s.interval)
         table.add_row(s.setting, s.measure, str(s.rank), s.encoder, figure(s.mean), f"{low} to {high}", s.groups)
@@ -94,7 +95,7 @@ def _differences(comparison: Comparison) -> Table:
         "effect",
         "better",
     )
-    table = _table("Differences", headings, (4, 5, 6, 8, 9))
+    table = plain_table(headings, "Differences", figures=(4, 5, 6, 8, 9))
     for d in comparison.settings:
         low, high = (figure(end, signed=True) for end in d.interval)
         effect = "" if d.effect_size is None else f"{d.effect_size:+.2f}"
@@ -111,7 +112,7 @@ def _languages(comparison: Comparison) -> Table:
     from xlir_bench.analysis.latex import figure, probability
 
     headings = ("setting", "measure", "A", "B", "language of", "code", "B - A", "95 % interval", "adjusted p")
-    table = _table("Languages that gain and lose most, first to last", headings, (6, 8))
+    table = plain_table(headings, "Languages that gain and lose most, first to last", figures=(6, 8))
     for (*_, is_query), group in groupby(
         comparison.by_language, key=lambda d: (d.a, d.b, d.setting, d.measure, d.document_language == "*")
     ):
@@ -128,17 +129,8 @@ def _queries(comparison: Comparison) -> Table:
     from xlir_bench.analysis.latex import figure
 
     headings = ("setting", "measure", "A", "B", "query", "A's", "B's", "gain of B")
-    table = _table("Queries that gain and lose most", headings, (5, 6, 7))
+    table = plain_table(headings, "Queries that gain and lose most", figures=(5, 6, 7))
     for q in (*comparison.gains, *comparison.losses):
         values = (figure(q.value_a), figure(q.value_b), figure(q.gain, signed=True))
         table.add_row(q.setting, q.measure, q.a, q.b, q.query_id, *values)
-    return table
-
-
-def _table(title: str, headings: tuple[str, ...], numeric: tuple[int, ...]) -> Table:
-    from rich.table import Table
-
-    table = Table(*headings, title=title, title_justify="left", box=None)
-    for number in numeric:
-        table.columns[number].justify = "right"
     return table

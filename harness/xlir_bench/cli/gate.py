@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xlir_bench.cli import options
+from xlir_bench.cli.tables import plain_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -129,16 +130,13 @@ def _print(report: Report) -> None:
 
 
 def _table(checks: list[Check]) -> Table:
-    from rich.table import Table
     from rich.text import Text
 
     from xlir_bench.analysis.latex import figure
     from xlir_bench.submissions.untrusted import printable
 
     headings = ("verdict", "suite", "setting", "measure", "languages", "baseline", "candidate", "loss")
-    table = Table(*headings, "95 % interval", "budget", "floor", "adjusted p", box=None)
-    for number in (5, 6, 7, 9, 10, 11):
-        table.columns[number].justify = "right"
+    table = plain_table((*headings, "95 % interval", "budget", "floor", "adjusted p"), figures=(5, 6, 7, 9, 10, 11))
     colours = {"passed": "green", "unproven": "yellow"}
     for check in checks:
         about = check.figure

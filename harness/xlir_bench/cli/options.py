@@ -62,6 +62,9 @@ data: Decorator = click.option(
     help="Folder searched first for a suite's files, as DIR/SUITE/ or DIR/ itself.  [env: XLIR_BENCH_DATA]",
 )
 languages: Decorator = click.option("--languages", type=Listed(), help="Only these, e.g. ar,de,en.")
+device: Decorator = click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]")
+no_cache: Decorator = click.option("--no-cache", is_flag=True, help="Neither read nor keep vectors of earlier runs.")
+seed: Decorator = click.option("--seed", type=int, default=0, show_default=True)
 offline: Decorator = click.option(
     "--offline",
     is_flag=True,
@@ -72,6 +75,11 @@ offline: Decorator = click.option(
     help="Open no connection, whatever is missing.  [env: XLIR_BENCH_OFFLINE]",
 )
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, and nothing else there.")
+
+
+def count(name: str, default: int, meaning: str) -> Decorator:
+    """The option of a number that may be zero."""
+    return click.option(name, type=click.IntRange(min=0), default=default, show_default=True, help=meaning)
 
 
 def _forbid(offline: bool) -> None:
@@ -170,22 +178,31 @@ _STREAMING: tuple[Decorator, ...] = (
 
 def encoder(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of a model, gathered into one argument `encoder_options`."""
-    return _gathered(command, "encoder_options", _ENCODER, tuple(EncoderOptions.__annotations__))
+    return gathered(command, "encoder_options", _ENCODER, tuple(EncoderOptions.__annotations__))
 
 
 def streaming(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of a corpus that is not held in memory, gathered into one argument `streaming_options`."""
-    return _gathered(command, "streaming_options", _STREAMING, tuple(StreamingOptions.__annotations__))
+    return gathered(command, "streaming_options", _STREAMING, tuple(StreamingOptions.__annotations__))
 
 
-def _gathered(
+def gathered(
     command: Callable[..., Any], into: str, group: tuple[Decorator, ...], names: tuple[str, ...]
 ) -> Callable[..., Any]:
-    def gathered(**arguments: Any) -> Any:  # noqa: ANN401  (whatever the command takes and returns)
+    """A command with a group of options, which it is given as one argument.
+
+    Args:
+        command: what takes them.
+        into: name of the argument.
+        group: the options.
+        names: of their values; the argument's keys.
+    """
+
+    def called(**arguments: Any) -> Any:  # noqa: ANN401  (whatever the command takes and returns)
         chosen = {name: arguments.pop(name) for name in names}
         return command(**{into: chosen}, **arguments)
 
-    decorated: Callable[..., Any] = update_wrapper(gathered, command)
+    decorated: Callable[..., Any] = update_wrapper(called, command)
     for decorate in reversed(group):
         decorated = decorate(decorated)
     return decorated

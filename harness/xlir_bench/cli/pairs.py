@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xlir_bench.cli import options, translation
+from xlir_bench.cli.tables import plain_table
 from xlir_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _COUNTED = {
     "datasets": ["dataset"],
     "origins": ["origin"],
 }
+_PER_RECORD = 16
 _PARQUET = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -48,13 +50,7 @@ def command() -> None:
     "--qa", multiple=True, type=click.Path(path_type=Path), help="Questions with passages: a file, or a folder."
 )
 @options.languages
-@click.option(
-    "--per-record",
-    type=click.IntRange(min=0),
-    default=16,
-    show_default=True,
-    help="X-Y rows of a record, at most; its X-X rows are all kept.",
-)
+@options.count("--per-record", _PER_RECORD, "X-Y rows of a record, at most; its X-X rows are all kept.")
 @click.option(
     "--documents",
     type=click.Choice(["sentence", "passage"]),
@@ -62,16 +58,10 @@ def command() -> None:
     show_default=True,
     help="What answers a question.",
 )
-@click.option(
-    "--negatives",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Other sentences of the passage that a row carries, at most.",
-)
+@options.count("--negatives", 0, "Other sentences of the passage that a row carries, at most.")
 @click.option("--spans", is_flag=True, help="The query of an aligned text is a share of it: gives X-X rows too.")
 @click.option("--origin", default="", help="Who made these texts, if not people.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@options.seed
 @options.as_json
 def build(
     output: Path,
@@ -143,16 +133,10 @@ def info(stores: tuple[Path, ...], as_json: bool) -> None:
 @command.command("translate")
 @click.argument("store", type=_PARQUET)
 @translation.targets
-@click.option("--from", "source", default="en", show_default=True, help="The language that is translated.")
+@translation.source
 @click.option("--output", type=_PARQUET, help="The new store.  [default: STORE with the languages in its name]")
-@click.option(
-    "--per-record",
-    type=click.IntRange(min=0),
-    default=16,
-    show_default=True,
-    help="X-Y rows that one row becomes, at most; X-X rows are all kept.",
-)
-@click.option("--seed", type=int, default=0, show_default=True)
+@options.count("--per-record", _PER_RECORD, "X-Y rows that one row becomes, at most; X-X rows are all kept.")
+@options.seed
 @translation.unfiltered
 @translation.machine
 @options.offline
@@ -204,13 +188,11 @@ def _print_info(stores: list[Path], as_json: bool) -> None:
         click.echo(json.dumps({"rows": table.num_rows, "fingerprint": fingerprint(table), **groups}))
         return
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
     console.print(_language_table(counted["languages"]))
     for kind, name in (("datasets", "dataset"), ("origins", "origin")):
-        shown = Table(name, "rows", box=None)
-        shown.columns[1].justify = "right"
+        shown = plain_table((name, "rows"))
         for (value,), rows in counted[kind]:
             shown.add_row(value or "people", f"{rows:,}")
         console.print(shown)
@@ -226,11 +208,7 @@ def _counted(table: pa.Table, columns: list[str]) -> list[tuple[tuple[str, ...],
 
 def _language_table(counted: list[tuple[tuple[str, ...], int]]) -> object:
     """Per language: X-X rows, and X-Y rows in which it is the query's or the document's."""
-    from rich.table import Table
-
-    shown = Table("language", "X-X", "X-Y query", "X-Y document", box=None)
-    for column in shown.columns[1:]:
-        column.justify = "right"
+    shown = plain_table(("language", "X-X", "X-Y query", "X-Y document"))
     for code in sorted({code for pair, _ in counted for code in pair}):
         same = sum(rows for (x, y), rows in counted if x == y == code)
         asked = sum(rows for (x, y), rows in counted if x == code != y)

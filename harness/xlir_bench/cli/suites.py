@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from xlir_bench.cli import options, translation
+from xlir_bench.cli.tables import plain_table
 from xlir_bench.errors import InputError, XlirError
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ def command() -> None:
 def list_(as_json: bool) -> None:
     """The suites and groups that come with the package."""
     from rich.console import Console
-    from rich.table import Table
 
     from xlir_bench.suites import expand, find, look_up, shipped, shipped_groups
 
@@ -37,7 +37,7 @@ def list_(as_json: bool) -> None:
         rows = [declared.model_dump(mode="json") for declared in (*suites, *groups)]
         click.echo(json.dumps(rows, ensure_ascii=False))
         return
-    table = Table("suite", "version", "languages", "settings", "licence", box=None)
+    table = plain_table(("suite", "version", "languages", "settings", "licence"), figures=())
     for suite in suites:
         table.add_row(
             suite.name, str(suite.version), str(len(suite.languages)), ", ".join(suite.settings), suite.licence
@@ -109,7 +109,7 @@ def fetch(names: tuple[str, ...], languages: tuple[str, ...] | None, as_json: bo
 @command.command("translate")
 @click.argument("name")
 @translation.targets
-@click.option("--from", "source", default="en", show_default=True, help="The language that is translated.")
+@translation.source
 @click.option(
     "--only", type=click.Choice(["queries", "documents"]), help="Translate one side; the other stays as it is."
 )
@@ -220,12 +220,9 @@ def _check(suite: Suite, data: Path | None, languages: tuple[str, ...] | None, a
 
 def _print_check(name: str, rows: list[LanguageCheck]) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     columns = ("language", "queries", "documents", "judgements", "judged", "empty", "own script", "as published")
-    table = Table(*columns, title=name, title_justify="left", box=None)
-    for column in table.columns[1:7]:
-        column.justify = "right"
+    table = plain_table(columns, name, figures=range(1, 7))
     for row in rows:
         share = "" if row.script_share is None else f"{row.script_share:.1%}"
         counts = (row.queries, row.documents, row.judgements, row.judged, row.empty)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 import click
 
 from xlir_bench.cli import options
+from xlir_bench.cli.tables import plain_table
 
 if TYPE_CHECKING:
     from xlir_bench.training.machine import Machine
@@ -38,7 +38,7 @@ _MACHINE: tuple[options.Decorator, ...] = (
         "revision is pinned.",
     ),
     click.option("--beams", type=click.IntRange(min=1), default=5, show_default=True, help="1 is greedy, and fastest."),
-    click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]"),
+    options.device,
     click.option(
         "--precision",
         type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
@@ -51,6 +51,9 @@ _MACHINE: tuple[options.Decorator, ...] = (
 targets: options.Decorator = click.option(
     "--to", "targets", type=options.Listed(), required=True, metavar="LIST", help="Languages, e.g. sw,yo."
 )
+source: options.Decorator = click.option(
+    "--from", "source", default="en", show_default=True, help="The language that is translated."
+)
 unfiltered: options.Decorator = click.option(
     "--no-filter", "unfiltered", is_flag=True, help="Keep translations that look bad; only empty ones are left out."
 )
@@ -58,16 +61,7 @@ unfiltered: options.Decorator = click.option(
 
 def machine(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of the translator, gathered into one argument `machine_options`."""
-    names = MachineOptions.__annotations__
-
-    def gathered(**arguments: Any) -> Any:  # noqa: ANN401  (whatever the command takes and returns)
-        chosen = cast(MachineOptions, {name: arguments.pop(name) for name in names})
-        return command(machine_options=chosen, **arguments)
-
-    decorated: Callable[..., Any] = update_wrapper(gathered, command)
-    for decorate in reversed(_MACHINE):
-        decorated = decorate(decorated)
-    return decorated
+    return options.gathered(command, "machine_options", _MACHINE, tuple(MachineOptions.__annotations__))
 
 
 def load(chosen: MachineOptions) -> Machine:
@@ -95,9 +89,8 @@ def show(report: Report, made: dict[str, object], as_json: bool) -> None:
         click.echo(json.dumps({**made, "languages": report.rows()}))
         return
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table("language", "texts", "kept", "refused", box=None)
+    table = plain_table(("language", "texts", "kept", "refused"), figures=())
     for row in report.rows():
         refused = cast("dict[str, int]", row["refused"])
         why = ", ".join(f"{count:,} {kind}" for kind, count in refused.items())

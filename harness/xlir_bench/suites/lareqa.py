@@ -9,45 +9,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from xlir_bench.collection import Collection
 from xlir_bench.errors import InputError
 from xlir_bench.suites.parallel import LanguagePart, linked
 from xlir_bench.suites.source import FileSource, read_json
+from xlir_bench.suites.squad import Answer, Document, Paragraph, Question
 
 BYTE_ORDER_MARK = "\ufeff"
 
 
-class Answer(BaseModel):
-    """Where a question is answered: a code-point offset into the paragraph."""
-
-    answer_start: int
-
-
-class Question(BaseModel):
-    """A question of a paragraph; `id` is the same in every language."""
-
-    id: str
-    question: str
+class _Question(Question):
     answers: Annotated[list[Answer], Field(min_length=1)]
 
 
-class _Paragraph(BaseModel):
-    context: str
-    qas: list[Question]
+class _Paragraph(Paragraph[_Question]):
     sentence_breaks: list[tuple[int, int]]
 
 
-class _Article(BaseModel):
-    paragraphs: list[_Paragraph]
-
-
-class _Document(BaseModel):
-    data: list[_Article]
-
-
-_LAYOUT = TypeAdapter(_Document)
+_LAYOUT = TypeAdapter(Document[_Paragraph])
 
 
 class LareqaSource(FileSource):
@@ -90,7 +71,7 @@ class LareqaSource(FileSource):
         return part
 
 
-def _sentence_of(question: Question, breaks: list[tuple[int, int]], path: Path) -> int:
+def _sentence_of(question: _Question, breaks: list[tuple[int, int]], path: Path) -> int:
     """The first sentence in which the answer begins. It may end in a later one."""
     answer_start = question.answers[0].answer_start
     for number, (start, end) in enumerate(breaks):

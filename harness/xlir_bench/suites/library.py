@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -31,6 +32,7 @@ _WRITTEN_IN = {"Jpan": {"Jpan", "Hira", "Kana", "Hani"}, "Kore": {"Kore", "Hang"
 class LibrarySource(Source):
     """Base of the sources that a library reads, wherever it keeps its files."""
 
+    @abstractmethod
     def collection(self, languages: Sequence[str]) -> Collection:
         """The collection in these languages.
 
@@ -38,7 +40,6 @@ class LibrarySource(Source):
             MissingResourceError: the library is not installed, or has no data here and cannot fetch them.
             InputError: what it gives is no collection.
         """
-        raise NotImplementedError  # pragma: no cover
 
 
 @dataclass(frozen=True)

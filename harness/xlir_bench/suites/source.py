@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeVar
@@ -88,10 +89,11 @@ class FileSource(Source):
     download: str | dict[str, str] | None = None
     archive: Archive | None = None
 
+    @abstractmethod
     def files(self, languages: Sequence[str]) -> list[str]:
         """The names, below the suite's folder, of the files that these languages need."""
-        raise NotImplementedError  # pragma: no cover
 
+    @abstractmethod
     def read(self, folder: Path, languages: Sequence[str]) -> Collection:
         """The collection in these languages from the files in `folder`.
 
@@ -99,7 +101,6 @@ class FileSource(Source):
             MissingResourceError: a file is not there.
             InputError: a file is not what it should be.
         """
-        raise NotImplementedError  # pragma: no cover
 
     def pinned(self, name: str) -> Hash | None:
         """The published hash of a file; None where there is none."""

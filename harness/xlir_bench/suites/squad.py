@@ -1,10 +1,10 @@
-"""SQuAD's layout read as paragraph retrieval, as MTEB builds XQuADRetrieval from it."""
+"""SQuAD's layout, and read as paragraph retrieval, as MTEB builds XQuADRetrieval from it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -13,25 +13,43 @@ from xlir_bench.suites.parallel import LanguagePart, linked
 from xlir_bench.suites.source import FileSource, read_json
 
 
-class _Question(BaseModel):
+class Answer(BaseModel):
+    """Where a question is answered: a code-point offset into the paragraph."""
+
+    answer_start: int
+
+
+class Question(BaseModel):
+    """A question of a paragraph; `id` is the same in every language."""
+
     id: str
     question: str
 
 
-class _Paragraph(BaseModel):
+QuestionT = TypeVar("QuestionT", bound=Question)
+ParagraphT = TypeVar("ParagraphT", bound=BaseModel)
+
+
+class Paragraph(BaseModel, Generic[QuestionT]):
+    """A text and what is asked of it."""
+
     context: str
-    qas: list[_Question]
+    qas: list[QuestionT]
 
 
-class _Article(BaseModel):
-    paragraphs: list[_Paragraph]
+class Article(BaseModel, Generic[ParagraphT]):
+    """Paragraphs of one source."""
+
+    paragraphs: list[ParagraphT]
 
 
-class _Document(BaseModel):
-    data: list[_Article]
+class Document(BaseModel, Generic[ParagraphT]):
+    """A file in SQuAD's layout. What is read of its questions and paragraphs beyond their texts, each reader says."""
+
+    data: list[Article[ParagraphT]]
 
 
-_LAYOUT = TypeAdapter(_Document)
+_LAYOUT = TypeAdapter(Document[Paragraph[Question]])
 
 
 class SquadSource(FileSource):

@@ -21,11 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from xlir_bench.errors import InputError, MissingResourceError, at
 from xlir_bench.languages import LANGUAGES
 from xlir_bench.suites.source import read_json
+from xlir_bench.suites.squad import Answer, Document, Paragraph, Question
 from xlir_bench.training.heldout import span_of
 from xlir_bench.training.parallel import (
     WITHOUT_SPACES,
@@ -208,30 +209,11 @@ def files_in(place: Path) -> list[Path]:
     return found
 
 
-class _Answer(BaseModel):
-    answer_start: int
+class _Question(Question):
+    answers: list[Answer] = Field(default_factory=list)
 
 
-class _Question(BaseModel):
-    id: str
-    question: str
-    answers: list[_Answer] = []
-
-
-class _Paragraph(BaseModel):
-    context: str
-    qas: list[_Question]
-
-
-class _Article(BaseModel):
-    paragraphs: list[_Paragraph]
-
-
-class _Document(BaseModel):
-    data: list[_Article]
-
-
-_LAYOUT = TypeAdapter(_Document)
+_LAYOUT = TypeAdapter(Document[Paragraph[_Question]])
 
 
 def _read_squad(path: Path, dataset: str, code: str) -> Iterator[tuple[str, QuestionRecord]]:

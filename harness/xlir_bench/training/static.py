@@ -10,8 +10,6 @@ in-batch negatives in both directions; batches are drawn as in arXiv 2408.10536.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -31,11 +29,12 @@ from xlir_bench.training.corpus import (
     load_corpus,
     make_candidates,
     monolingual_pairs,
-    record_counts,
     texts_by_language,
 )
+from xlir_bench.training.corpus_record import use_threads, write_record
 from xlir_bench.training.export import encoder_of, save_encoder
 from xlir_bench.training.heldout import score
+from xlir_bench.training.row_moments import RowMoments
 from xlir_bench.training.start import (
     Vectors,
     inverse_document_frequency,
@@ -48,7 +47,7 @@ from xlir_bench.training.vocabulary import balanced_sample, encode_ragged, train
 _LONGEST_TEXT = 64  # pieces; what is beyond is not trained on
 _QUERY_SHARES = (0.15, 0.6)  # a thinned query keeps a share drawn from here: questions are short
 _DOCUMENT_SHARE = 0.75
-_FIRST_MOMENT, _SECOND_MOMENT = 0.9, 0.99
+_EPSILON = 1e-9
 _WARM_UP = 30
 _LAST_RATE = 0.02
 _REPORT_EVERY = 50
@@ -106,10 +105,7 @@ class Ragged:
 
 
 class StaticTrainer:
-    """The vectors in training, with Adam (arXiv 1412.6980) on the rows that a batch touches.
-
-    A piece's moments age only with the steps that hold it, so that a rare piece moves as far per occurrence as a
-    frequent one, and a piece never seen keeps its starting vector.
+    """The vectors in training, with Adam on the rows that a batch touches, see `RowMoments`.
 
     Args:
         vectors: where to start, shape (pieces, dimensions).
@@ -119,9 +115,7 @@ class StaticTrainer:
 
     def __init__(self, vectors: Vectors, texts: Ragged, plan: Plan) -> None:
         self.vectors = torch.from_numpy(vectors.copy())
-        self._first = torch.zeros_like(self.vectors)
-        self._second = torch.zeros_like(self.vectors)
-        self._seen = np.zeros(len(vectors))
+        self._moments = RowMoments(self.vectors, _EPSILON, torch.float64)
         self._texts = Ragged(texts.ids, texts.offsets)
         self._plan = plan
         self._rng = np.random.default_rng([plan.seed, 1])
@@ -138,16 +132,17 @@ class StaticTrainer:
         current = self.vectors[index]
         sums = torch.from_numpy(bags @ current.numpy())
         loss, gradient = contrastive_gradient(sums, self._plan.scale)
-        self._update(index, current, torch.from_numpy(bags.T.tocsr() @ gradient.numpy()))
+        mean, root = self._moments.age(index, torch.from_numpy(bags.T.tocsr() @ gradient.numpy()))
+        self.vectors[index] = current.sub_(mean / root, alpha=self._rate())
         return loss
 
     def state(self) -> dict[str, torch.Tensor]:
         """What an interrupted training goes on from, beside `chance`: vectors, moments and how often each was seen."""
         return {
             "vectors": self.vectors,
-            "first": self._first,
-            "second": self._second,
-            "seen": torch.from_numpy(self._seen),
+            "first": self._moments.first,
+            "second": self._moments.second,
+            "seen": self._moments.uses,
             "steps": torch.tensor(self._steps),
         }
 
@@ -163,8 +158,8 @@ class StaticTrainer:
 
     def restore(self, state: dict[str, torch.Tensor], chance: dict[str, object]) -> None:
         """Go on from a state: every later step is what it would have been."""
-        self.vectors, self._first, self._second = (state[name].clone() for name in ("vectors", "first", "second"))
-        self._seen = state["seen"].numpy().copy()
+        self.vectors, moments = state["vectors"].clone(), self._moments
+        moments.first, moments.second, moments.uses = (state[name].clone() for name in ("first", "second", "seen"))
         self._steps = int(state["steps"])
         self._rng.bit_generator.state = chance
 
@@ -181,18 +176,6 @@ class StaticTrainer:
             document_rows, document_pieces = document_rows[kept], document_pieces[kept]
         rows = np.concatenate([query_rows, document_rows + len(same)])
         return rows, np.concatenate([query_pieces, document_pieces])
-
-    def _update(self, index: torch.Tensor, current: torch.Tensor, gradient: torch.Tensor) -> None:
-        seen = self._seen[index.numpy()] + 1
-        self._seen[index.numpy()] = seen
-        first = self._first[index].mul_(_FIRST_MOMENT).add_(gradient, alpha=1 - _FIRST_MOMENT)
-        second = self._second[index].mul_(_SECOND_MOMENT)
-        second.addcmul_(gradient, gradient, value=1 - _SECOND_MOMENT)
-        self._first[index], self._second[index] = first, second
-        first_share = torch.from_numpy((1 - _FIRST_MOMENT**seen).astype(np.float32))[:, None]
-        second_share = torch.from_numpy((1 - _SECOND_MOMENT**seen).astype(np.float32))[:, None]
-        change = (first / first_share) / ((second / second_share).sqrt_().add_(1e-9))
-        self.vectors[index] = current.sub_(change, alpha=self._rate())
 
     def _rate(self) -> float:
         """Linear warm-up, then half a cosine down to a fiftieth."""
@@ -286,10 +269,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: all)")
     options = parser.parse_args(arguments)
-    if options.threads is not None:
-        # The tokenizers' own pool reads the variable when it first starts.
-        os.environ["RAYON_NUM_THREADS"] = str(options.threads)
-        torch.set_num_threads(options.threads)
+    use_threads(options.threads)
     chosen = {name: getattr(options, name) for name in asdict(defaults) if hasattr(options, name)}
     plan = Plan(**chosen)
     started = time.monotonic()
@@ -300,18 +280,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     save_encoder(vectors, tokenizer, options.output)
-    minutes = (time.monotonic() - started) / 60
+    seconds = time.monotonic() - started
     scores = score(encoder_of(options.output), corpus.held_out_aligned, corpus.held_out_questions)
-    record = {
-        "plan": asdict(plan),
-        "minutes": round(minutes, 1),
-        "threads": torch.get_num_threads(),
-        "records": dict(record_counts(corpus)),
-        "held_out": {name: round(value, 4) for name, value in asdict(scores).items()},
-    }
-    text = json.dumps(record, indent=1) + "\n"
-    (options.output / "training.json").write_text(text, encoding="utf-8")
-    print(text, end="")
+    write_record(options.output, {"plan": asdict(plan)}, corpus, seconds, scores)
     return 0
 
 

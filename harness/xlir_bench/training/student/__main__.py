@@ -9,25 +9,22 @@ BERT body. A run cut off goes on with the stage it was in.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 from sentence_transformers import SentenceTransformer
 
 from xlir_bench.encoders.two_path import TwoPath
 from xlir_bench.errors import XlirError
 from xlir_bench.progress import bar
 from xlir_bench.resources import folder as package_folder
-from xlir_bench.training.corpus import Corpus, load_corpus, record_counts
-from xlir_bench.training.heldout import Embeddings, score
-from xlir_bench.training.student.recipe import Sources, StudentRecipe, read_student_recipe, train_student
+from xlir_bench.training.corpus import Corpus, load_corpus
+from xlir_bench.training.corpus_record import use_threads, write_record
+from xlir_bench.training.heldout import Embeddings, HeldOutScores, score
+from xlir_bench.training.student.recipe import Sources, read_student_recipe, train_student
 
 _STATIC = "xlir-hybrid-static"
 
@@ -43,10 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, help="folder for finished stages (default: OUTPUT.work)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
     options = parser.parse_args(arguments)
-    if options.threads is not None:
-        # The tokenizers' own pool reads the variable when it first starts.
-        os.environ["RAYON_NUM_THREADS"] = str(options.threads)
-        torch.set_num_threads(options.threads)
+    use_threads(options.threads)
     started = time.monotonic()
     try:
         recipe = read_student_recipe(options.recipe)
@@ -59,27 +53,20 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     encoder.save(str(options.output))
-    text = json.dumps(_record(recipe, corpus, options.output, time.monotonic() - started), indent=1) + "\n"
-    (options.output / "training.json").write_text(text, encoding="utf-8")
-    print(text, end="")
+    seconds = time.monotonic() - started
+    settings = {"recipe": recipe.model_dump(mode="json")}
+    write_record(options.output, settings, corpus, seconds, _scores(corpus, options.output))
     return 0
 
 
-def _record(recipe: StudentRecipe, corpus: Corpus, folder: Path, seconds: float) -> dict[str, object]:
-    """The recipe, what it was applied to, and how the stored encoder scores on held-out records."""
+def _scores(corpus: Corpus, folder: Path) -> HeldOutScores:
+    """How the stored encoder does on held-out records."""
     model = SentenceTransformer(modules=[TwoPath.load(str(folder))], device="cpu")
 
     def encode(texts: Sequence[str]) -> Embeddings:
         return np.asarray(model.encode(list(texts), batch_size=128, show_progress_bar=False), dtype=np.float32)
 
-    scores = score(encode, corpus.held_out_aligned, corpus.held_out_questions)
-    return {
-        "recipe": recipe.model_dump(mode="json"),
-        "minutes": round(seconds / 60, 1),
-        "threads": torch.get_num_threads(),
-        "records": dict(record_counts(corpus)),
-        "held_out": {name: round(value, 4) for name, value in asdict(scores).items()},
-    }
+    return score(encode, corpus.held_out_aligned, corpus.held_out_questions)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ from transformers import BertModel
 
 from xlir_bench.encoders.two_path import SPECIAL
 from xlir_bench.training.batches import Ints
+from xlir_bench.training.row_moments import RowMoments
 from xlir_bench.training.static import Ragged
 
 LONGEST = 64
 """Pieces of a text that training reads."""
 
-_FIRST_MOMENT, _SECOND_MOMENT = 0.9, 0.99
+_EPSILON = 1e-8
 
 PieceIds = npt.NDArray[np.int64]
 
@@ -80,16 +81,12 @@ class Contextual:
 
 
 class Optimiser:
-    """AdamW for the body, and Adam (arXiv 1412.6980) for the rows of the table that a step used.
-
-    A row's moments age with the steps that use it, so that a rare piece moves as far per use as a frequent one.
-    """
+    """AdamW for the body, and Adam for the rows of the table that a step used, see `RowMoments`."""
 
     def __init__(self, path: Contextual, table_rate: float, body_rate: float) -> None:
         self._path, self._rates = path, (table_rate, body_rate)
         self._body = torch.optim.AdamW(path.parameters, lr=body_rate, weight_decay=0.01, fused=True)
-        self._first, self._second = torch.zeros_like(path.table), torch.zeros_like(path.table)
-        self._uses = torch.zeros(len(path.table))
+        self._moments = RowMoments(path.table, _EPSILON, torch.float32)
 
     def step(self, loss: torch.Tensor, readings: Sequence[Reading], share: float) -> None:
         """Move against the gradient of `loss`, by `share` of the highest learning rates."""
@@ -102,17 +99,8 @@ class Optimiser:
         used, place = torch.unique(torch.cat([reading.used for reading in readings]), return_inverse=True)
         gradients = torch.cat([reading.rows.grad for reading in readings if reading.rows.grad is not None])
         summed = torch.zeros(len(used), gradients.shape[1]).index_add_(0, place, gradients)
-        self._move_rows(used, summed, self._rates[0] * share)
-
-    def _move_rows(self, used: torch.Tensor, gradient: torch.Tensor, rate: float) -> None:
-        self._uses[used] += 1
-        uses = self._uses[used][:, None]
-        first = self._first[used].mul_(_FIRST_MOMENT).add_(gradient, alpha=1 - _FIRST_MOMENT)
-        second = self._second[used].mul_(_SECOND_MOMENT)
-        second.addcmul_(gradient, gradient, value=1 - _SECOND_MOMENT)
-        self._first[used], self._second[used] = first, second
-        scaled = (second / (1 - _SECOND_MOMENT**uses)).sqrt_().add_(1e-8)
-        self._path.table[used] -= rate * (first / (1 - _FIRST_MOMENT**uses)) / scaled
+        mean, root = self._moments.age(used, summed)
+        self._path.table[used] -= self._rates[0] * share * mean / root
 
 
 def pieces_of(texts: Ragged, text: int) -> npt.NDArray[np.int32]:
