@@ -121,7 +121,7 @@ def test_products_are_never_further_from_scores_than_the_bound():
         at = np.repeat(np.arange(200), 200), np.tile(np.arange(200), 200)
         scores = scores_of(queries, documents, *at).reshape(200, 200)
         off = np.abs((queries @ documents.T).astype(np.float64) - scores.astype(np.float64)).max()
-        assert off <= product_error(dimensions, np.ones(1), 1.0)[0]
+        assert off <= product_error(np.array([dimensions]), np.ones(1), 1.0)[0]
 
 
 def test_a_pair_has_the_same_score_wherever_its_vectors_lie():

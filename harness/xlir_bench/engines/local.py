@@ -1,4 +1,4 @@
-"""The engine of one machine: shards in order, the vectors of the next one made while one is counted."""
+"""The engine of one machine: while a shard is counted, the next one is prepared and the last one added up."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from xlir_bench.collection import Texts
 from xlir_bench.engines.records import Node, Records
-from xlir_bench.engines.work import Counted, ShardVectors, ShardWork
+from xlir_bench.engines.work import Counted, Prepared, ShardWork
 from xlir_bench.progress import Stage
 from xlir_bench.retrieval import Counts, Shard, merge, texts_of
 
@@ -28,49 +28,66 @@ def count_locally(
         XlirError: see `ShardWork`.
     """
     plan = list(records.cover(len(shards)))
-    encode_s = rank_s = 0.0
-    encoded = kept = 0
-    merged: list[tuple[Node, Counts]] = []
-    todo = [shards[node.number] for node, counts in plan if counts is None]
-    made = _ahead(work, documents, todo)
-    for node, known in plan:
-        counts = known
-        if counts is None:
-            shard, texts, vectors = next(made)
-            counted = work.count(shard, texts, vectors)
+    coming = _ahead(work, documents, [shards[node.number] for node, counts in plan if counts is None])
+    total = _Sum(work, records, stage)
+    with ThreadPoolExecutor(1) as behind:
+        last: Future[None] | None = None
+        for node, known in plan:
+            counts: Counts | tuple[Prepared, float]
+            if known is None:
+                prepared = next(coming)
+                counts = prepared, work.enter(prepared)
+            else:
+                counts = known
+            if last is not None:
+                last.result()
+            last = behind.submit(total.add, node, counts)
+        if last is not None:
+            last.result()
+    return total.counted()
+
+
+class _Sum:
+    """What shards gave, neighbours merged as far as they make up a whole."""
+
+    def __init__(self, work: ShardWork, records: Records, stage: Stage) -> None:
+        self._work, self._records, self._stage = work, records, stage
+        self._merged: list[tuple[Node, Counts]] = []
+        self._encode_s = self._rank_s = 0.0
+        self._encoded = self._kept = 0
+
+    def add(self, node: Node, given: Counts | tuple[Prepared, float]) -> None:
+        """Add a node to those before it: counts that were kept, or a shard that is to be closed and kept."""
+        if isinstance(given, Counts):
+            counts = given
+        else:
+            counted = self._work.close(*given)
             counts = counted.counts
-            records.save(node, counts)
-            encode_s, rank_s = encode_s + counted.encode_s, rank_s + counted.rank_s
-            encoded, kept = encoded + counted.encoded, kept + counted.kept
-        stage.advance(counts.documents)
-        _push(merged, node, counts, records)
-    total = merged[0][1]
-    for _, counts in merged[1:]:
-        total = merge(total, counts)
-    return Counted(total, encode_s, rank_s, encoded, kept)
+            self._records.save(node, counts)
+            self._encode_s, self._rank_s = self._encode_s + counted.encode_s, self._rank_s + counted.rank_s
+            self._encoded, self._kept = self._encoded + counted.encoded, self._kept + counted.kept
+        self._stage.advance(counts.documents)
+        self._merged.append((node, counts))
+        while len(self._merged) > 1 and self._merged[-2][0].is_left_of(self._merged[-1][0]):
+            (left, one), (_, other) = self._merged[-2:]
+            both = merge(one, other)
+            self._records.save(left.parent, both)
+            self._merged[-2:] = [(left.parent, both)]
+
+    def counted(self) -> Counted:
+        """All of it."""
+        counts = self._merged[0][1]
+        for _, other in self._merged[1:]:
+            counts = merge(counts, other)
+        return Counted(counts, self._encode_s, self._rank_s, self._encoded, self._kept)
 
 
-def _push(merged: list[tuple[Node, Counts]], node: Node, counts: Counts, records: Records) -> None:
-    """Add counts to those before them, and merge neighbours as far as they make up a whole."""
-    merged.append((node, counts))
-    while len(merged) > 1 and merged[-2][0].is_left_of(merged[-1][0]):
-        (left, one), (_, other) = merged[-2:]
-        both = merge(one, other)
-        records.save(left.parent, both)
-        merged[-2:] = [(left.parent, both)]
-
-
-def _ahead(work: ShardWork, documents: Texts, shards: Sequence[Shard]) -> Iterator[tuple[Shard, Texts, ShardVectors]]:
-    """Each shard with its texts and vectors, one ahead of what was asked for."""
-
-    def make(shard: Shard) -> tuple[Shard, Texts, ShardVectors]:
-        texts = texts_of(shard, documents)
-        return shard, texts, work.vectors(shard, texts)
-
+def _ahead(work: ShardWork, documents: Texts, shards: Sequence[Shard]) -> Iterator[Prepared]:
+    """Each shard, prepared one ahead of what was asked for."""
     with ThreadPoolExecutor(1) as thread:
-        coming: Future[tuple[Shard, Texts, ShardVectors]] | None = None
+        coming: Future[Prepared] | None = None
         for shard in shards:
-            following = thread.submit(make, shard)
+            following = thread.submit(lambda shard: work.prepare(shard, texts_of(shard, documents)), shard)
             if coming is not None:
                 yield coming.result()
             coming = following

@@ -6,6 +6,7 @@ import io
 import zlib
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,10 @@ from xlir_bench.encoders.encode import is_rounding
 from xlir_bench.engines.storage import Storage
 from xlir_bench.errors import InputError, XlirError
 from xlir_bench.progress import SILENT, Progress
-from xlir_bench.retrieval import Counts, Search, Shard, count_shard
+from xlir_bench.retrieval import Counts, Search, Shard, enter_shard, open_accounts
+
+if TYPE_CHECKING:
+    from xlir_bench.retrieval.accounts import Accounts
 
 _HEADER = 256
 """Bytes that the header of an .npy file of two dimensions stays within."""
@@ -76,6 +80,8 @@ class JudgedTexts:
 class ShardWork:
     """What every worker has: the model, the search, and where vectors are kept. `__call__` is the unit of work.
 
+    Its parts, `prepare`, `enter` and `close`, may be done for three shards at once; only `enter` takes all cores.
+
     Attributes:
         retriever: the model.
         info: what it is.
@@ -103,10 +109,18 @@ class ShardWork:
         Raises:
             XlirError: the model or its vectors are at fault; the message names the shard.
         """
-        return self.count(shard, texts, self.vectors(shard, texts, progress))
+        prepared = self.prepare(shard, texts, progress)
+        return self.close(prepared, self.enter(prepared))
+
+    def prepare(self, shard: Shard, texts: Texts, progress: Progress = SILENT) -> Prepared:
+        """The first part of the work: vectors are read or made, ids are put in order."""
+        vectors = self.vectors(shard, texts, progress)
+        since = perf_counter()
+        accounts = open_accounts(self.search, shard, texts)
+        return Prepared(shard, texts, vectors, accounts, perf_counter() - since)
 
     def vectors(self, shard: Shard, texts: Texts, progress: Progress = SILENT) -> ShardVectors:
-        """The first half of the work: read or made."""
+        """Those of a shard, read or made."""
         since = perf_counter()
         stored = self._read(shard, texts)
         if stored is not None:
@@ -123,14 +137,21 @@ class ShardWork:
             raise type(error)(f"{shard}: {error}") from None
         return ShardVectors(vectors, perf_counter() - since, made.encoded, 0)
 
-    def count(self, shard: Shard, texts: Texts, made: ShardVectors) -> Counted:
-        """The second half of the work."""
+    def enter(self, prepared: Prepared) -> float:
+        """The second part of the work: counting. Gives its seconds."""
         since = perf_counter()
         try:
-            counts = count_shard(self.search, shard, texts, made.vectors, self.threads)
+            enter_shard(prepared.accounts, self.search, prepared.texts, prepared.made.vectors, self.threads)
         except XlirError as error:
-            raise type(error)(f"{shard}: {error}") from None
-        return Counted(counts, made.seconds, perf_counter() - since, made.encoded, made.kept)
+            raise type(error)(f"{prepared.shard}: {error}") from None
+        return perf_counter() - since
+
+    def close(self, prepared: Prepared, enter_s: float) -> Counted:
+        """The last part of the work: counts as they are kept and added up."""
+        since = perf_counter()
+        counts, made = prepared.accounts.counts(), prepared.made
+        rank_s = prepared.open_s + enter_s + perf_counter() - since
+        return Counted(counts, made.seconds, rank_s, made.encoded, made.kept)
 
     def _read(self, shard: Shard, texts: Texts) -> npt.NDArray[np.floating] | None:
         content = self.kept.read(_name(shard)) if self.kept is not None else None
@@ -150,6 +171,24 @@ class ShardVectors:
     seconds: float
     encoded: int
     kept: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A shard that is ready to be counted.
+
+    Attributes:
+        shard, texts: which documents, and what they say.
+        made: their vectors.
+        accounts: where what they count is entered.
+        open_s: seconds that opening the accounts took.
+    """
+
+    shard: Shard
+    texts: Texts
+    made: ShardVectors
+    accounts: Accounts
+    open_s: float
 
 
 def half(vectors: Vectors) -> npt.NDArray[np.float16]:

@@ -5,7 +5,7 @@ from xlir_bench.retrieval.counts import Counts, merge
 from xlir_bench.retrieval.ranks import Leaders, RankTable, Row, rank_table
 from xlir_bench.retrieval.scorers import DenseScorer, LexicalScorer, Scorer
 from xlir_bench.retrieval.search import DEPTH, Search, Wanted
-from xlir_bench.retrieval.shards import Shard, count_shard, plan_shards, texts_of
+from xlir_bench.retrieval.shards import Shard, count_shard, enter_shard, open_accounts, plan_shards, texts_of
 
 __all__ = [
     "DEPTH",
@@ -21,7 +21,9 @@ __all__ = [
     "Wanted",
     "count_outranked",
     "count_shard",
+    "enter_shard",
     "merge",
+    "open_accounts",
     "plan_shards",
     "rank_table",
     "texts_of",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,23 +11,14 @@ import numpy.typing as npt
 from xlir_bench.collection import Integers
 from xlir_bench.encoders.protocol import Vectors
 from xlir_bench.errors import InputError
+from xlir_bench.retrieval.blocks import Documents, Found, Judged, LeftOut, Queries, Room, Tally
 from xlir_bench.retrieval.counts import Best, Counts
-from xlir_bench.retrieval.kernel import Heaps, Judged, Tally, Tile, count_tile, lead_tile
-from xlir_bench.retrieval.pairs import Scores
+from xlir_bench.retrieval.kernel import count_documents, count_products
+from xlir_bench.retrieval.leaders import documents_of
+from xlir_bench.retrieval.pairs import Bits, Scores
 from xlir_bench.retrieval.search import Part, Wanted
 
-
-class Sources(NamedTuple):
-    """What products are of: four attributes of `Tile`."""
-
-    queries: Vectors
-    documents: Vectors
-    query_bits: npt.NDArray[np.uint64]
-    document_bits: npt.NDArray[np.uint64]
-
-
-NO_SOURCES = Sources(*(np.empty((0, 0), kind) for kind in (np.float32, np.float32, np.uint64, np.uint64)))
-"""Of products that are the scores."""
+_LEAST = np.finfo(np.float32).min
 
 
 class Accounts:
@@ -52,19 +42,21 @@ class Accounts:
         self._outranked = np.zeros((len(wanted.languages), len(wanted)), np.int32)
         self._ahead = np.zeros(len(wanted), np.int32)
         self._level = np.zeros(len(wanted), np.int32)
-        shape = (len(wanted.queries), depth)
-        self._heaps = Heaps(
-            np.full(shape, -np.inf, np.float32),
-            np.full(shape, -1, np.int64),
-            np.zeros(shape, np.int32),
-            np.zeros(len(wanted.queries), np.int64),
-        )
+        self._leaders = np.zeros((len(wanted.queries), depth), np.uint64)
         inside = (wanted.excluded_document >= start) & (wanted.excluded_document < start + len(ids))
         self._excluded = wanted.excluded_query[inside], wanted.excluded_document[inside] - start
 
-    def account(self, part: Part, block: slice, column: int) -> Account:
-        """An account of some queries of a part, and documents of one language: `column` of the counts."""
-        return Account(self, part, block, column)
+    def account(self, part: Part, block: slice, column: int, own: Scores, error: npt.NDArray[np.float64]) -> Account:
+        """An account of some queries of a part, and documents of one language.
+
+        Args:
+            part: who searches these documents.
+            block: which of them.
+            column: the language, in the counts.
+            own: scores of the documents that are judged for these queries; (judgements,).
+            error: how far the products of each query may be from scores; (queries,).
+        """
+        return Account(self, part, block, column, (own, error))
 
     def counts(self) -> Counts:
         """All that was counted."""
@@ -72,72 +64,88 @@ class Accounts:
         return Counts(outranked, self._ahead, self._level, len(self._ids), self._best() if self.depth else None)
 
     def _best(self) -> Best:
-        heaps = self._heaps
-        order = np.lexsort((heaps.place, -heaps.score), axis=1)
-        row = np.take_along_axis(heaps.row, order, axis=1)
-        rows = np.unique(row[row >= 0])
-        ids = [self._ids[at] for at in (rows - self._start).tolist()]
-        return Best(np.take_along_axis(heaps.score, order, axis=1), row, rows, ids)
+        score, place = documents_of(np.sort(self._leaders, axis=1)[:, ::-1])
+        at = np.empty(len(self._ids) + 1, np.int64)
+        at[self._place] = np.arange(len(self._ids))
+        at[-1] = -1
+        found = at[place]
+        occurs = np.zeros(len(self._ids) + 1, bool)
+        occurs[found] = True
+        rows = np.flatnonzero(occurs[:-1])
+        ids = [self._ids[row] for row in rows.tolist()]
+        return Best(score, np.where(found < 0, -1, found + self._start), rows + self._start, ids)
 
 
 class Account:
-    """Some queries, and documents of one language. `add` counts, `close` enters what was counted."""
+    """Some queries, and documents of one language. `count` counts them, `close` enters what was counted."""
 
-    def __init__(self, accounts: Accounts, part: Part, block: slice, column: int) -> None:
+    def __init__(
+        self, accounts: Accounts, part: Part, block: slice, column: int, scores: tuple[Scores, npt.NDArray[np.float64]]
+    ) -> None:
+        own, error = scores
         self._of, self._column = accounts, column
         self.query = part.query[block]
-        starts = part.starts[block.start : block.start + len(self.query) + 1]
-        self.starts = starts - starts[0]
-        self.judgement = part.judgement[starts[0] : starts[-1]]
-        self.greater_ids = accounts.wanted.greater_ids[self.judgement]
-        self._tally = Tally(*(np.zeros(len(self.judgement), np.int32) for _ in range(3)))
-        heaps = accounts._heaps
-        self._heaps = Heaps(
-            heaps.score[self.query], heaps.row[self.query], heaps.place[self.query], heaps.size[self.query]
-        )
+        starts = part.starts[block.start : block.stop + 1] - part.starts[block.start]
+        # By score, so that those of one score stand together and are counted once.
+        order = np.lexsort((own, np.repeat(np.arange(len(self.query)), np.diff(starts))))
+        self._judgement = part.judged(block)[order]
+        margin = np.repeat(error, np.diff(starts))
+        # A document that is left out has minus infinity: no band may reach so far down.
+        low = np.maximum(np.nextafter((own - margin).astype(np.float32), _LEAST), _LEAST)[order]
+        high = np.nextafter((own + margin).astype(np.float32), np.float32(np.inf))[order]
+        self._judged = Judged(starts, own[order], low, high, accounts.wanted.greater_ids[self._judgement])
+        self._tally = Tally(*(np.zeros(len(order), np.int32) for _ in range(3)))
+        self._leaders = accounts._leaders[self.query]
 
-    def tile(self, products: Scores, rows: Integers, sources: Sources) -> Tile:
-        """Products of the queries with documents.
-
-        Args:
-            products: changed here: pairs that a ranking leaves out become minus infinity; (queries, documents).
-            rows: places of the documents among those of the accounts, ascending; (documents,).
-            sources: what the products are of.
-        """
+    def documents(self, rows: Integers, vectors: Vectors, bits: Bits) -> Documents:
+        """The documents at some places of the accounts; see `blocks.Documents`."""
         of = self._of
-        queries, documents = of._excluded
-        if len(queries):
-            inside = np.isin(queries, self.query) & np.isin(documents, rows)
-            at = np.searchsorted(self.query, queries[inside])
-            products[at, np.searchsorted(rows, documents[inside])] = -np.inf
-        return Tile(products, *sources, of._greater_ids[rows], of._place[rows], rows + of._start)
+        return Documents(vectors, bits, of._greater_ids[rows], of._place[rows], rows + of._start)
 
-    def add(self, tile: Tile, judged: Judged, error: npt.NDArray[np.float64]) -> None:
-        """Count a tile; `error` bounds how far each query's products are from scores, (queries,).
+    def left_out(self, rows: Integers) -> LeftOut:
+        """Which of the queries leave out which of the documents at these places, ascending."""
+        queries, documents = self._of._excluded
+        inside = np.isin(queries, self.query) & np.isin(documents, rows)
+        return LeftOut(np.searchsorted(self.query, queries[inside]), np.searchsorted(rows, documents[inside]))
+
+    def count(self, queries: Queries, documents: Documents, left_out: LeftOut, width: int) -> None:
+        """Count documents, `width` of them at a time.
 
         Raises:
             InputError: a product is not a finite number.
         """
-        if not count_tile(tile, judged, self._tally):
-            self._refuse(tile)
-        if self._of.depth:
-            lead_tile(tile, error, self._heaps)
+        found = self._found(len(self.query) * width)
+        q, d = count_documents(queries, documents, left_out, self._judged, found, width)
+        if q >= 0:
+            self._refuse(q, documents.row[d], np.dot(queries.vectors[q], documents.vectors[d]))
+
+    def count_products(self, products: Scores, queries: Queries, documents: Documents) -> None:
+        """Count documents whose products are there; those of pairs that are left out are minus infinity.
+
+        Raises:
+            InputError: a product is not a finite number.
+        """
+        q, d = count_products(products, queries, documents, self._judged, self._found(0))
+        if q >= 0:
+            self._refuse(q, documents.row[d], products[q, d])
 
     def close(self) -> None:
         """Enter what was counted."""
-        of = self._of
-        of._outranked[self._column, self.judgement] += self._tally.outranked
-        of._ahead[self.judgement] += self._tally.ahead
-        of._level[self.judgement] += self._tally.level
-        of._heaps.score[self.query], of._heaps.row[self.query] = self._heaps.score, self._heaps.row
-        of._heaps.place[self.query], of._heaps.size[self.query] = self._heaps.place, self._heaps.size
+        of, tally = self._of, self._tally
+        of._outranked[self._column, self._judgement] += tally.outranked
+        of._ahead[self._judgement] += tally.ahead
+        of._level[self._judgement] += tally.level
+        of._leaders[self.query] = self._leaders
 
-    def _refuse(self, tile: Tile) -> None:
-        at, column = np.argwhere(~(tile.products < np.inf))[0]
-        query = self._of.wanted.query_ids[int(self.query[at])]
-        document = self._of._ids[int(tile.row[column]) - self._of._start]
+    def _found(self, products: int) -> Found:
+        most = int(np.diff(self._judged.starts).max(initial=0))
+        return Found(self._tally, self._leaders, Room.of(products, most, self._of.depth))
+
+    def _refuse(self, query: int, row: int, score: float) -> None:
+        name = self._of.wanted.query_ids[int(self.query[query])]
+        document = self._of._ids[int(row) - self._of._start]
         raise InputError(
-            f"the score of query {query!r} and document {document!r} is {tile.products[at, column]}; "
+            f"the score of query {name!r} and document {document!r} is {score}; "
             "scores must be finite numbers: check the model's vectors or weights"
         )
 

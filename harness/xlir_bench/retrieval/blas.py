@@ -20,6 +20,7 @@ def one_thread_per_product() -> Iterator[None]:
 
 @cache
 def _libraries() -> Any:  # noqa: ANN401  (threadpoolctl has no types)
+    import scipy.linalg.cython_blas  # noqa: F401  (compiled code takes its products from there: it is to be told too)
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

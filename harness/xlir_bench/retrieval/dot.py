@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -18,14 +19,23 @@ _SUMS = 4
 _STEP = _LANES * _SUMS
 
 
-def compiled(function: Callable[..., Any]) -> Any:  # noqa: ANN401  (numba's dispatcher has no type)
+def compiled(function: Callable[..., Any], **options: bool) -> Any:  # noqa: ANN401  (numba's dispatcher has no type)
     """The function as machine code that lets go of Python's lock; kept on disk where there is a place for it."""
     from numba import njit
 
     try:
-        return njit(function, nogil=True, cache=True)
+        return njit(function, nogil=True, cache=True, **options)
     except RuntimeError:  # nowhere to keep the compiled code: a read-only installation without a home
-        return njit(function, nogil=True)
+        return njit(function, nogil=True, **options)
+
+
+def bare(function: Callable[..., Any]) -> Any:  # noqa: ANN401
+    """As `compiled`, for a function that makes no array: it counts no references to arrays.
+
+    Counting them is atomic: threads that read the same vectors would wait for each other at every pair. The caller
+    holds all arrays while the function runs.
+    """
+    return compiled(function, _nrt=False)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -65,7 +75,7 @@ def _sum_of_products(_: Any, one: Any, row: Any, other: Any, column: Any) -> Any
     return types.float64(one, types.intp, other, types.intp), code
 
 
-@compiled
+@bare
 def pair_score(queries: Vectors, query: int, documents: Vectors, document: int) -> np.float32:
     """The score of a pair of rows: their product in float64, 32 sums side by side, rounded to float32.
 
@@ -77,3 +87,40 @@ def pair_score(queries: Vectors, query: int, documents: Vectors, document: int) 
     for i in range(size - size % _STEP, size):
         total += np.float64(queries[query, i]) * np.float64(documents[document, i])
     return np.float32(total)
+
+
+@bare
+def score_pairs(
+    queries: Vectors,
+    documents: Vectors,
+    query: npt.NDArray[np.int64],
+    document: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float32],
+) -> None:
+    """Fill `scores` with those of the pairs (query[n], document[n]); (pairs,)."""
+    for n in range(query.shape[0]):
+        scores[n] = pair_score(queries, query[n], documents, document[n])
+
+
+@bare
+def score_all(queries: Vectors, documents: Vectors, scores: npt.NDArray[np.float32]) -> None:
+    """Fill `scores` with those of all pairs; (queries, documents)."""
+    for q in range(queries.shape[0]):
+        for d in range(documents.shape[0]):
+            scores[q, d] = pair_score(queries, q, documents, d)
+
+
+@bare
+def scale_rows(vectors: Vectors, cosine: bool, scaled: Vectors) -> float:
+    """Fill `scaled` with the vectors, of length 1 for a cosine; a vector of zeros stays. Gives the greatest length."""
+    greatest = 0.0
+    for row in range(vectors.shape[0]):
+        total = 0.0
+        for i in range(vectors.shape[1]):
+            total += np.float64(vectors[row, i]) * np.float64(vectors[row, i])
+        length = np.sqrt(total)
+        divisor = length if cosine and length > 0 else 1.0
+        for i in range(vectors.shape[1]):
+            scaled[row, i] = np.float32(vectors[row, i] / divisor)
+        greatest = max(greatest, length / divisor)
+    return greatest

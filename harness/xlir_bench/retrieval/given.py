@@ -12,12 +12,15 @@ import numpy as np
 from xlir_bench.collection import Collection, Integers
 from xlir_bench.errors import InputError
 from xlir_bench.progress import Progress
-from xlir_bench.retrieval.accounts import NO_SOURCES, Accounts
+from xlir_bench.retrieval.accounts import Accounts
+from xlir_bench.retrieval.blocks import Queries
 from xlir_bench.retrieval.counts import Counts
-from xlir_bench.retrieval.kernel import Judged
 from xlir_bench.retrieval.pairs import Scores
 from xlir_bench.retrieval.scorers import Scorer
 from xlir_bench.retrieval.search import Part, Wanted
+
+_NO_VECTORS = np.empty((0, 0), np.float32)
+_NO_BITS = np.empty((0, 0), np.uint64)
 
 
 def count_given(
@@ -72,17 +75,21 @@ def _count(block: Scores, chosen: slice, pool: _Pool, accounts: Accounts, thread
     part = pool.part
 
     def count(rows: slice) -> None:
-        queries = slice(chosen.start + rows.start, chosen.start + rows.stop)
-        first, last = part.starts[queries.start], part.starts[queries.stop]
-        at = np.repeat(np.arange(rows.start, rows.stop), np.diff(part.starts[queries.start : queries.stop + 1]))
+        chosen_rows = slice(chosen.start + rows.start, chosen.start + rows.stop)
+        starts = part.starts[chosen_rows.start : chosen_rows.stop + 1]
+        first, last = starts[0], starts[-1]
+        at = np.repeat(np.arange(rows.start, rows.stop), np.diff(starts))
         own = block[at, pool.judged_at[first:last]]
-        no_error = np.zeros(rows.stop - rows.start)
+        # The products are the scores: without vectors, and without an error.
+        queries = Queries(_NO_VECTORS, _NO_BITS, np.zeros(rows.stop - rows.start))
         for column, (low, high) in zip(pool.languages, pairwise(pool.bounds), strict=True):
-            account = accounts.account(part, queries, column)
-            greater = np.nextafter(own, np.float32(np.inf))
-            judged = Judged(account.starts, own, own, greater, account.greater_ids)
+            account = accounts.account(part, chosen_rows, column, own, queries.error)
+            there = pool.documents[low:high]
             products = np.ascontiguousarray(block[rows, low:high])  # else the kernel is compiled for views as well
-            account.add(account.tile(products, pool.documents[low:high], NO_SOURCES), judged, no_error)
+            left_out = account.left_out(there)
+            products[left_out.query, left_out.document] = -np.inf
+            documents = account.documents(there, _NO_VECTORS, _NO_BITS)
+            account.count_products(products, queries, documents)
             account.close()
 
     size = -(-len(block) // (4 * (os.cpu_count() or 1)))

@@ -17,6 +17,7 @@ _UNIT = 2.0**-24
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
 Scores = npt.NDArray[np.float32]
+Bits = npt.NDArray[np.uint64]
 
 
 def scaled(vectors: npt.NDArray[np.floating], similarity: Similarity) -> tuple[Vectors, float]:
@@ -31,7 +32,7 @@ def scaled(vectors: npt.NDArray[np.floating], similarity: Similarity) -> tuple[V
     Returns:
         float32, (texts, dimensions); the length of the longest.
     """
-    from xlir_bench.retrieval.kernel import scale_rows
+    from xlir_bench.retrieval.dot import scale_rows
 
     # What came through shared memory is read-only, for which the kernel would be compiled a second time.
     source = np.require(vectors, np.float32, ["C", "W"])
@@ -41,36 +42,36 @@ def scaled(vectors: npt.NDArray[np.floating], similarity: Similarity) -> tuple[V
 
 def scores_of(queries: Vectors, documents: Vectors, query: Integers, document: Integers) -> Scores:
     """Scores of the pairs (query[n], document[n]) of scaled vectors; (pairs,)."""
-    from xlir_bench.retrieval.kernel import score_pairs
+    from xlir_bench.retrieval.dot import score_pairs
 
     scores = np.empty(len(query), np.float32)
     score_pairs(queries, documents, query, document, scores)
     return scores
 
 
-def product_error(dimensions: int, lengths: npt.NDArray[np.float64], longest: float) -> npt.NDArray[np.float64]:
+def product_error(
+    terms: npt.NDArray[np.int64], lengths: npt.NDArray[np.float64], longest: float
+) -> npt.NDArray[np.float64]:
     """How far a float32 matrix product may be from the score, whatever order it sums in, fused or not.
 
     |product - x'y| <= n u / (1 - n u) |x||y| with u = 2^-24 (Higham 2002, Accuracy and Stability of Numerical
     Algorithms, section 3.1), and one rounding more for the score itself. Numbers too small for float32 may be lost.
 
     Args:
-        dimensions: n.
+        terms: n, numbers of each query that are not 0: adding 0 rounds nothing; (queries,).
         lengths: of the queries; (queries,).
         longest: the length of the longest document.
 
     Returns:
         A bound for each query; (queries,).
     """
-    relative = dimensions * _UNIT / (1 - dimensions * _UNIT) + 2 * _UNIT
+    relative = terms * _UNIT / (1 - terms * _UNIT) + 2 * _UNIT
     # Vectors of length 1 are so only up to rounding.
-    return relative * lengths * (longest * (1 + 4 * _UNIT)) + (dimensions + 1) * _SMALLEST
+    return relative * lengths * (longest * (1 + 4 * _UNIT)) + (terms + 1) * _SMALLEST
 
 
-def occupied(vectors: Vectors) -> npt.NDArray[np.uint64]:
-    """A bit for each number that is not 0, where most are 0; (texts, words), words being 0 for other vectors."""
-    if 2 * np.count_nonzero(vectors) > vectors.size:
-        return np.empty((len(vectors), 0), np.uint64)
+def occupied(vectors: Vectors) -> Bits:
+    """A bit for each number that is not 0; (texts, words)."""
     bits = np.packbits(vectors != 0, axis=1)
     padded = np.zeros((len(vectors), -(-bits.shape[1] // 8) * 8), np.uint8)
     padded[:, : bits.shape[1]] = bits

@@ -39,7 +39,7 @@ class DenseScorer:
 
     def over(self, documents: Integers) -> Callable[[Integers], Scores]:
         """See `Scorer.over`. Every score is computed pair by pair, which is exact and slow."""
-        from xlir_bench.retrieval.kernel import score_all
+        from xlir_bench.retrieval.dot import score_all
 
         pool, _ = scaled(self.documents[documents], self.similarity)
 

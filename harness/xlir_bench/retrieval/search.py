@@ -33,6 +33,10 @@ class Part:
     judgement: Integers
     starts: Integers
 
+    def judged(self, block: slice) -> Integers:
+        """The judgements of some of the queries."""
+        return self.judgement[self.starts[block.start] : self.starts[block.stop]]
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -129,13 +133,15 @@ class Side:
 
     Attributes:
         vectors: scaled; (queries, dimensions).
-        bits: see `pairs.occupied`; (queries, words).
+        bits: see `pairs.occupied`, words being 0 where most numbers are not 0; (queries, words).
         lengths: of the vectors; (queries,).
+        terms: how many numbers of each are not 0; (queries,).
     """
 
     vectors: Vectors
     bits: npt.NDArray[np.uint64]
     lengths: npt.NDArray[np.float64]
+    terms: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -181,8 +187,11 @@ class Search:
             # The whole is a view; a part of the queries is a copy, made once for all shards.
             vectors = self.vectors if len(query) == len(self.vectors) else self.vectors[query]
             vectors = np.require(vectors, requirements=["C", "W"])
-            lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
-            self._sides[key] = Side(vectors, occupied(vectors), lengths)
+            lengths = np.sqrt(np.einsum("qd,qd->q", vectors, vectors, dtype=np.float64))
+            terms = np.count_nonzero(vectors, axis=1)
+            mostly_zero = 2 * terms.sum() <= vectors.size
+            bits = occupied(vectors) if mostly_zero else np.empty((len(vectors), 0), np.uint64)
+            self._sides[key] = Side(vectors, bits, lengths, terms)
         return self._sides[key]
 
     def __getstate__(self) -> dict[str, object]:

@@ -17,8 +17,9 @@ An engine does this, in any order and on any number of machines, and gets the sa
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,26 +27,25 @@ import numpy as np
 import numpy.typing as npt
 
 from xlir_bench.collection import Integers, Texts
-from xlir_bench.encoders.protocol import Vectors
+from xlir_bench.encoders.protocol import Similarity, Vectors
 from xlir_bench.errors import InputError
 from xlir_bench.retrieval.blas import one_thread_per_product
+from xlir_bench.retrieval.blocks import Queries
 from xlir_bench.retrieval.counts import Counts
-from xlir_bench.retrieval.pairs import occupied, product_error, scaled
-from xlir_bench.retrieval.search import Search
+from xlir_bench.retrieval.pairs import Bits, occupied, product_error, scaled
+from xlir_bench.retrieval.search import Part, Search, Side
 
 if TYPE_CHECKING:
     from xlir_bench.retrieval.accounts import Accounts
 
 _STEP = 16_384
-"""Documents that are scaled before the queries meet them: 25 MB with 384 dimensions."""
+"""Documents that are scaled before the queries meet them: 25 MB with 384 dimensions, twice."""
 
 _ROWS = 512
 _COLUMNS = 1024
 """A product of 512 queries and 1,024 documents: 2 MiB, which stay in the cache of a core until they are counted."""
 
 _LEAST_ROWS = 32
-_LEAST = np.finfo(np.float32).min
-_NO_BITS = np.empty((0, 0), np.uint64)
 
 
 @dataclass(frozen=True)
@@ -96,68 +96,142 @@ def count_shard(
     Raises:
         InputError: a score is not a finite number; the message names query and document.
     """
-    from xlir_bench.retrieval.accounts import Accounts
-
-    threads = threads or os.cpu_count() or 1
-    accounts = Accounts(search.wanted, search.depth, shard.start, texts.ids)
-    with ThreadPoolExecutor(threads) as pool, one_thread_per_product():
-        for language, rows in texts.rows_by_language.items():
-            step = _Step(search, accounts, language)
-            queries = len(search.wanted.part(language).query)
-            size = min(_ROWS, max(_LEAST_ROWS, -(-queries // (2 * threads))))
-            blocks = [slice(begin, min(begin + size, queries)) for begin in range(0, queries, size)]
-            for begin in range(0, len(rows) if blocks else 0, _STEP):
-                step.take(rows[begin : begin + _STEP], vectors, pool)
-                for _ in pool.map(step.count, blocks):
-                    pass
+    accounts = open_accounts(search, shard, texts)
+    enter_shard(accounts, search, texts, vectors, threads)
     return accounts.counts()
 
 
+def open_accounts(search: Search, shard: Shard, texts: Texts) -> Accounts:
+    """The first part of `count_shard`, on one core: ids are put in order. The last, also on one, is `Accounts.counts`.
+
+    An engine that calls the parts one by one may do the first and the last for other shards while one is counted.
+    """
+    from xlir_bench.retrieval.accounts import Accounts
+
+    return Accounts(search.wanted, search.depth, shard.start, texts.ids)
+
+
+def enter_shard(
+    accounts: Accounts,
+    search: Search,
+    texts: Texts,
+    vectors: npt.NDArray[np.floating],
+    threads: int | None = None,
+) -> None:
+    """The part of `count_shard` that is on all cores.
+
+    Documents of a language come a step at a time. A block of queries goes on to the next step without waiting for
+    other blocks, so that no core is idle at the end of a step; two steps are in memory.
+
+    Raises:
+        InputError: see `count_shard`.
+    """
+    threads = threads or os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool, one_thread_per_product():
+        # Tasks only wait for tasks that were submitted before them, and these are begun first: nothing stands still.
+        begun: deque[list[Future[None]]] = deque()
+        before: tuple[str | None, list[Future[None]]] = None, []
+        for language, rows in texts.rows_by_language.items():
+            side = _Side.of(search, accounts, language)
+            blocks = _blocks(len(side.part.query), threads)
+            for begin in range(0, len(rows) if blocks else 0, _STEP):
+                step = _Step.of(rows[begin : begin + _STEP], vectors, side.queries, search.similarity, pool)
+                # The blocks of another part have other queries, and nothing in common with these.
+                key = search.wanted.key(language)
+                earlier = before[1] if before[0] == key else [None] * len(blocks)
+                counting = [
+                    pool.submit(side.count, block, step, one) for block, one in zip(blocks, earlier, strict=True)
+                ]
+                before = key, counting
+                begun.append(counting)
+                if len(begun) > 1:
+                    _finish(begun.popleft())
+        for counting in begun:
+            _finish(counting)
+
+
+def _blocks(queries: int, threads: int) -> list[slice]:
+    """Queries that are counted together: as many as a product gains by, and no fewer blocks than threads."""
+    size = min(_ROWS, max(_LEAST_ROWS, -(-queries // threads)))
+    return [slice(begin, min(begin + size, queries)) for begin in range(0, queries, size)]
+
+
+def _finish(tasks: Sequence[Future[None]]) -> None:
+    for task in tasks:
+        task.result()
+
+
+@dataclass(frozen=True)
 class _Step:
-    """Documents of one language, a step's worth at a time, against the queries that search them."""
+    """Documents of one language, as counting takes them, once the pieces are there.
 
-    def __init__(self, search: Search, accounts: Accounts, language: str) -> None:
-        self._search, self._accounts = search, accounts
-        self._part = search.wanted.part(language)
-        self._column = search.wanted.languages.index(language)
-        self._side = search.side(language)
-        self._documents: Sequence[tuple[Integers, Vectors, npt.NDArray[np.uint64]]] = ()
-        self._error = self._side.lengths
+    Attributes:
+        rows: places in the shard; (documents,).
+        vectors: scaled; (documents, dimensions).
+        bits: see `blocks.Documents`; (words, documents).
+        lengths: of each piece, the greatest length of a vector.
+    """
 
-    def take(self, rows: Integers, vectors: npt.NDArray[np.floating], pool: ThreadPoolExecutor) -> None:
-        """Scale the vectors of the documents at these places of the shard."""
-        # Documents of one language mostly stand together, and then nothing is copied.
+    rows: Integers
+    vectors: Vectors
+    bits: Bits
+    lengths: Sequence[Future[float]]
+
+    @staticmethod
+    def of(
+        rows: Integers,
+        vectors: npt.NDArray[np.floating],
+        side: Side,
+        similarity: Similarity,
+        pool: ThreadPoolExecutor,
+    ) -> _Step:
+        step = np.empty((len(rows), vectors.shape[1]), np.float32)
+        words = side.bits.shape[1]
+        bits = np.empty((words, len(rows)), np.uint64)
+        # Documents of one language mostly stand together, and then nothing is copied but what is scaled.
         together = int(rows[-1] - rows[0]) == len(rows) - 1
-        chosen = vectors[rows[0] : rows[-1] + 1] if together else vectors[rows]
-        begins = range(0, len(rows), _COLUMNS)
-        pieces = list(pool.map(lambda at: scaled(chosen[at : at + _COLUMNS], self._search.similarity), begins))
-        sparse = self._side.bits.shape[1] > 0
-        self._documents = [
-            (rows[at : at + _COLUMNS], piece, occupied(piece) if sparse else _NO_BITS)
-            for at, (piece, _) in zip(begins, pieces, strict=True)
-        ]
-        longest = max(length for _, length in pieces)
-        self._error = product_error(vectors.shape[1], self._side.lengths, longest)
+
+        def scale(at: int) -> float:
+            part = rows[at : at + _COLUMNS]
+            piece = slice(at, at + len(part))
+            chosen = vectors[part[0] : part[-1] + 1] if together else vectors[part]
+            step[piece], longest = scaled(chosen, similarity)
+            if words:
+                bits[:, piece] = occupied(step[piece]).T
+            return longest
+
+        return _Step(rows, step, bits, [pool.submit(scale, at) for at in range(0, len(rows), _COLUMNS)])
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The queries that search documents of one language, and where what they find is entered."""
+
+    search: Search
+    accounts: Accounts
+    part: Part
+    queries: Side
+    column: int
+
+    @staticmethod
+    def of(search: Search, accounts: Accounts, language: str) -> _Side:
+        column = search.wanted.languages.index(language)
+        return _Side(search, accounts, search.wanted.part(language), search.side(language), column)
 
     @np.errstate(over="ignore", invalid="ignore")  # what is too large for float32 is refused by name
-    def count(self, block: slice) -> None:
-        """Count the documents that were taken, for some queries."""
-        from xlir_bench.retrieval.accounts import Sources
-        from xlir_bench.retrieval.kernel import Judged
-
-        account = self._accounts.account(self._part, block, self._column)
-        queries, error = self._side.vectors[block], self._error[block]
-        own = self._search.own[account.judgement]
-        margin = np.repeat(error, np.diff(account.starts))
-        # An excluded document has minus infinity: no band may reach so far down.
-        low = np.maximum(np.nextafter((own - margin).astype(np.float32), _LEAST), _LEAST)
-        high = np.nextafter((own + margin).astype(np.float32), np.float32(np.inf))
-        judged = Judged(account.starts, own, low, high, account.greater_ids)
-        buffer = np.empty(len(queries) * _COLUMNS, np.float32)
-        for rows, vectors, document_bits in self._documents:
-            products = buffer[: len(queries) * len(rows)].reshape(len(queries), len(rows))
-            np.matmul(queries, vectors.T, out=products)
-            query_bits = self._side.bits[block] if document_bits.shape[1] else _NO_BITS
-            sources = Sources(queries, vectors, query_bits, document_bits)
-            account.add(account.tile(products, rows, sources), judged, error)
+    def count(self, block: slice, step: _Step, before: Future[None] | None) -> None:
+        """Count some documents for some queries, once what these queries met `before` is counted."""
+        if before is not None:
+            before.result()
+        longest = max(length.result() for length in step.lengths)
+        side = self.queries
+        error = product_error(side.terms[block], side.lengths[block], longest)
+        own = self.search.own[self.part.judged(block)]
+        account = self.accounts.account(self.part, block, self.column, own, error)
+        account.count(
+            Queries(side.vectors[block], side.bits[block], error),
+            account.documents(step.rows, step.vectors, step.bits),
+            account.left_out(step.rows),
+            _COLUMNS,
+        )
         account.close()
