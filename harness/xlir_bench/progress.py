@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from xlir_bench.progress_lines import LoggedStage
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Stage(Protocol):
@@ -43,8 +49,28 @@ SILENT: Progress = _Silent()
 
 @contextmanager
 def bar() -> Iterator[Progress]:
-    """A bar per stage on stderr, with rate and time left."""
+    """A bar per stage on stderr, with rate and time left; where that is no terminal, now and then a line."""
     from rich.console import Console
+
+    console = Console(stderr=True)
+    # A setting that asks for colours in a log makes `rich` take the log for a terminal.
+    if console.is_jupyter or (console.is_interactive and sys.stderr.isatty()):
+        with _drawn(console) as progress:
+            yield progress
+    else:
+        yield Lines()
+
+
+class Lines:
+    """A line on stderr for each stage that takes its time, twice a minute; see `progress_lines`."""
+
+    def stage(self, name: str, total: int, unit: str) -> Stage:
+        """See `Progress.stage`."""
+        return LoggedStage(name, total, unit, lambda line: print(line, file=sys.stderr, flush=True))
+
+
+@contextmanager
+def _drawn(console: Console) -> Iterator[Progress]:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -77,7 +103,7 @@ def bar() -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
+        console=console,
     )
 
     class OneBar:

@@ -17,8 +17,8 @@ from xlir_bench.collection import Texts
 from xlir_bench.encoders import Model, ModelInfo, resolve
 from xlir_bench.engines import Streaming, stream
 from xlir_bench.engines.records import Node, Records
-from xlir_bench.engines.storage import Bucket, Folder, storage
-from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.engines.storage import Folder
+from xlir_bench.errors import InputError
 from xlir_bench.evaluation import evaluate, run
 from xlir_bench.retrieval import Counts
 from xlir_bench.suites import find, load
@@ -232,33 +232,6 @@ def test_every_shard_is_in_one_node_for_any_number_of_shards():
     for shards in range(1, 40):
         nodes = [node for node, _ in Records(None).cover(shards)]
         assert [number for node in nodes for number in node.shards] == list(range(shards))
-
-
-@pytest.mark.parametrize("kind", ["folder", "file URL", "object storage"])
-def test_storage_keeps_forgets_and_lists(tmp_path, kind):
-    place = {"folder": str(tmp_path), "file URL": f"file://{tmp_path}", "object storage": "memory://xlir/test"}[kind]
-    kept = storage(place).below("run")
-    assert kept.read("a") is None
-    assert kept.names() == []
-    kept.write("a", b"one")
-    kept.write("a", b"two")
-    kept.write("b", b"")
-    assert (kept.read("a"), kept.read("b"), kept.names()) == (b"two", b"", ["a", "b"])
-    kept.delete("a")
-    kept.delete("a")
-    assert kept.names() == ["b"]
-
-
-def test_storage_of_an_unknown_kind_says_so():
-    with pytest.raises((InputError, MissingResourceError), match="nowhere://here"):
-        storage("nowhere://here")
-
-
-def test_shared_storage_goes_through_pickle():
-    import pickle
-
-    Bucket("memory://xlir/pickled").write("a", b"1")
-    assert pickle.loads(pickle.dumps(Bucket("memory://xlir/pickled"))).read("a") == b"1"
 
 
 def test_streams_through_object_storage(xquad_r):

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from pathlib import Path
 from typing import Any, Protocol
 
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.files import replacing
+from xlir_bench.offline import is_offline
+
+PATIENCE = 20
+"""Seconds within which object storage must take a first object; what follows may be tried again for longer."""
+
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
+_FIRST = ".xlir-bench"
 
 
 class Storage(Protocol):
@@ -80,13 +88,33 @@ class Bucket:
         self._url = url.rstrip("/")
         self._files, self._root = _file_system(self._url)
 
+    def check(self) -> None:
+        """Write an object and delete it: what is wrong with a place should be known before hours of work.
+
+        Raises:
+            MissingResourceError: the bucket is not there, may not be written to, or does not answer within `PATIENCE`.
+        """
+        path = f"{self._root}/{_FIRST}"
+        try:
+            # Libraries of object storage try again for half a minute and more what cannot be connected to.
+            self._in_time("pipe_file", path, b"")
+            self._in_time("rm_file", path)
+        except FileNotFoundError:
+            raise MissingResourceError(f"{self._url}: there is no such bucket: make it, or mend the URL") from None
+        except TimeoutError:
+            raise MissingResourceError(
+                f"{self._url}: no answer within {PATIENCE} s: are the network and the address of the storage right?"
+            ) from None
+        except Exception as error:  # each storage has its own family of errors
+            raise MissingResourceError(f"{self._url}: cannot be written: {_line(error)}") from None
+
     def read(self, name: str) -> bytes | None:
         """See `Storage.read`."""
         try:
             return bytes(self._files.cat_file(f"{self._root}/{name}"))
         except FileNotFoundError:
             return None
-        except Exception as error:  # each storage has its own family of errors
+        except Exception as error:
             raise MissingResourceError(f"{self._url}/{name}: cannot be read: {_line(error)}") from None
 
     def write(self, name: str, content: bytes) -> None:
@@ -107,14 +135,15 @@ class Bucket:
 
     def names(self) -> list[str]:
         """See `Storage.names`."""
-        # Another process may have written since the listing was last asked for.
-        self._files.invalidate_cache()
         try:
-            return sorted(str(path).rsplit("/", 1)[-1] for path in self._files.ls(self._root, detail=False))
+            paths = [str(path).rstrip("/") for path in self._files.ls(self._root, detail=False)]
         except FileNotFoundError:
             return []
         except Exception as error:
             raise MissingResourceError(f"{self._url}: cannot be listed: {_line(error)}") from None
+        # An object of the folder's own name is listed as if it were in it.
+        inside = [path.rsplit("/", 1)[-1] for path in paths if path != self._root]
+        return sorted(name for name in inside if not name.startswith("."))
 
     def below(self, name: str) -> Bucket:
         """See `Storage.below`."""
@@ -123,27 +152,51 @@ class Bucket:
     def __reduce__(self) -> tuple[type[Bucket], tuple[str]]:
         return Bucket, (self._url,)
 
+    def _in_time(self, method: str, *given: object) -> None:
+        if not self._files.async_impl:
+            getattr(self._files, method)(*given)
+            return
+        asyn = importlib.import_module("fsspec.asyn")
+        asyn.sync(self._files.loop, getattr(self._files, f"_{method}"), *given, timeout=PATIENCE)
+
 
 def storage(place: str) -> Storage:
     """A folder by path, or by URL such as s3://bucket/folder, gs://bucket/folder, file:///folder.
 
     Raises:
         InputError: the URL is of a kind that fsspec does not know.
-        MissingResourceError: fsspec, or the package that it needs for this kind, is not installed.
+        MissingResourceError: fsspec, or the package that it needs for this kind, is not installed; the network is
+            needed and forbidden; or see `Bucket.check`.
     """
     if place.startswith("file://"):
         return Folder(Path(place.removeprefix("file://")))
-    return Bucket(place) if "://" in place else Folder(Path(place).expanduser())
+    if "://" not in place:
+        return Folder(Path(place).expanduser())
+    if place.partition("://")[0] in _EXTRAS and is_offline():
+        raise MissingResourceError(f"{place}: is reached over the network, which --offline forbids: use a folder")
+    bucket = Bucket(place)
+    bucket.check()
+    return bucket
 
 
 def _file_system(url: str) -> tuple[Any, str]:
     try:
         core = importlib.import_module("fsspec.core")
-        files, root = core.url_to_fs(url)
+        # Of a listing that is remembered, an object that another process wrote since is missing, or of another size.
+        files, root = core.url_to_fs(url, use_listings_cache=False)
     except ImportError as error:
-        raise MissingResourceError(f"{url}: {_line(error)}") from None
+        extra = _EXTRAS.get(url.partition("://")[0])
+        hint = f": pip install 'xlir-bench[{extra}]'" if extra else ""
+        raise MissingResourceError(f"{url}: {_line(error)}{hint}") from None
     except ValueError as error:
         raise InputError(f"{url}: {_line(error)}; use a path, or a URL with file, s3 or gs") from None
+    except Exception as error:
+        raise MissingResourceError(f"{url}: cannot be reached: {_line(error)}") from None
+    # It logs a traceback of what it raises, and a warning whenever it cannot tell one kind of bucket from another.
+    # Whoever configures logging still gets them.
+    log = logging.getLogger("gcsfs")
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())
     return files, str(root).rstrip("/")
 
 

@@ -124,9 +124,8 @@ class Found(NamedTuple):
 
     Attributes:
         tally: counts.
-        leaders: for each query a heap of the keys (`leaders.key_of`) of the best documents that it has met, the least on
-            top.
-            It is full from the beginning, of zeros, which are less than any key; (queries, depth).
+        leaders: for each query a heap of the keys (`leaders.key_of`) of the best documents that it has met, the least
+            on top. It is full from the beginning, of zeros, which are less than any key; (queries, depth).
         room: memory.
     """
 
