@@ -147,7 +147,7 @@ def ours(folder: Path, size: int, threads: int) -> dict[str, float]:
     from xlir_bench.engines.records import Records
     from xlir_bench.engines.work import JudgedTexts, ShardVectors, ShardWork
     from xlir_bench.progress import SILENT
-    from xlir_bench.retrieval import DEPTH, Search, Shard, Wanted, plan_shards, rank_table, shards
+    from xlir_bench.retrieval import Search, Shard, Wanted, default_heads, plan_shards, rank_table, shards
 
     stored = Stored(folder, size)
 
@@ -166,7 +166,7 @@ def ours(folder: Path, size: int, threads: int) -> dict[str, float]:
         part = collection if documents == size else collection_of(documents)
         clock = Clock()
         wanted = Wanted.of(part, across_languages=True)
-        search = Search.of(wanted, queries, judged, "cosine", DEPTH)
+        search = Search.of(wanted, queries, judged, "cosine", default_heads(True))
         work = Reading(stored, model.info, search, JudgedTexts(Texts([], [], []), judged))  # type: ignore[arg-type]
         plan = plan_shards(documents, PIECE)
         counted = count_locally(work, part.documents, plan, Records(None), SILENT.stage("", 0, ""))

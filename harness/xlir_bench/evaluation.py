@@ -20,7 +20,7 @@ from xlir_bench.collection import Collection, Setting
 from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, encode_texts
 from xlir_bench.engines import STREAMED_ABOVE, Streamed, Streaming, stream
 from xlir_bench.engines.records import Records
-from xlir_bench.errors import XlirError
+from xlir_bench.errors import InputError, XlirError
 from xlir_bench.measures import parse
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.results import (
@@ -35,8 +35,12 @@ from xlir_bench.results import (
     save,
     zero_shot_on,
 )
-from xlir_bench.retrieval import DenseScorer, LexicalScorer, RankTable, Scorer, count_outranked
+from xlir_bench.results.exchange.runs import has_runs, runs_path, write_runs
+from xlir_bench.retrieval import DenseScorer, Heads, LexicalScorer, RankTable, Scorer, count_outranked, default_heads
 from xlir_bench.suites import Suite
+
+MOST_NAMED = 100_000_000
+"""Documents of rankings that are kept by name: some 4 GB."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,33 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Output:
+    """Where results go.
+
+    Attributes:
+        folder: of results.
+        top_k: documents of each ranking that are written beside the result as TREC runs; None writes no runs.
+    """
+
+    folder: Path
+    top_k: int | None = None
+
+
+@dataclass(frozen=True)
 class Kept:
-    """A result on disk: what it says, where it is, and whether it was measured just now or found finished."""
+    """A result on disk.
+
+    Attributes:
+        result: what it says.
+        path: where it is.
+        measured_now: whether it was measured just now, or found finished.
+        runs: the folder of its TREC runs; None where none were asked for.
+    """
 
     result: Result
     path: Path
     measured_now: bool
+    runs: Path | None = None
 
 
 def evaluate(
@@ -69,6 +94,7 @@ def evaluate(
     collection: Collection,
     *,
     cache: VectorCache | Streaming | None = None,
+    top_k: int | None = None,
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Measure a model on a suite, in every setting that the suite declares.
@@ -79,16 +105,19 @@ def evaluate(
         collection: from `suites.load`; all of the suite's languages or a part of them.
         cache: where vectors are kept from one run to the next; None keeps nothing. A `Streaming` says that the corpus
             is not to be held in memory; one of more than `STREAMED_ABOVE` documents never is.
+        top_k: how many documents of each ranking are to be in `RankTable.rankings`; None leaves it at what the measures
+            need.
         progress: hears of texts encoded and queries ranked.
 
     Raises:
         InputError: the model does not know a language of the collection, or gave something that is not a vector, or a
-            score that is not a number.
+            score that is not a number; or `top_k` is too large.
     """
     model.spoken.check(collection.languages, model.info.id)
     clock = _Clock()
     across = any(setting != "monolingual" for setting in suite.settings)
-    ranked = _ranked(model, collection, across, cache, progress)
+    heads = _heads(suite, collection, across, top_k)
+    ranked = _ranked(model, collection, (across, heads), cache, progress)
     ranks = ranked.ranks
     clock.split("encode_s", "rank_s", ranked.encode_s)
     scores = tuple(_scores(ranks, suite))
@@ -119,27 +148,39 @@ def run(
     model: Model,
     suite: Suite,
     collection: Collection,
-    output: Path,
+    output: Path | Output,
     *,
     cache: VectorCache | Streaming | None = None,
     progress: Progress = SILENT,
 ) -> Kept:
     """`evaluate` and `analysed`, kept in `output`; what an earlier run finished there is taken as it is.
 
+    Args:
+        model: see `evaluate`.
+        suite: likewise.
+        collection: likewise.
+        output: the folder of results, and what is kept beside them.
+        cache: see `evaluate`.
+        progress: likewise.
+
     Raises:
         InputError: see `evaluate`.
         MissingResourceError: the result cannot be written.
     """
-    path = result_path(output, model.info.name, suite.name)
+    where = output if isinstance(output, Output) else Output(output)
+    path = result_path(where.folder, model.info.name, suite.name)
+    runs = None if where.top_k is None else runs_path(path)
     earlier = _finished(path, model, suite, collection)
-    if earlier is not None:
-        return Kept(earlier, path, measured_now=False)
-    evaluation = evaluate(model, suite, collection, cache=cache, progress=progress)
+    if earlier is not None and (where.top_k is None or has_runs(earlier, path, where.top_k)):
+        return Kept(earlier, path, measured_now=False, runs=runs)
+    evaluation = evaluate(model, suite, collection, cache=cache, top_k=where.top_k, progress=progress)
     since = perf_counter()
     result = analysed(evaluation.result, evaluation.ranks)
     timing = result.timing.model_copy(update={"analyse_s": round(perf_counter() - since, 4)})
     result = result.model_copy(update={"timing": timing})
-    kept = Kept(result, save(result, evaluation.ranks, output), measured_now=True)
+    kept = Kept(result, save(result, evaluation.ranks, where.folder), measured_now=True, runs=runs)
+    if where.top_k is not None:
+        write_runs(result, evaluation.ranks, path, where.top_k, progress)
     evaluation.records.clear()
     return kept
 
@@ -208,21 +249,43 @@ class _Clock:
         self.laps[second] = round(max(self.laps[second] - seconds, 0.0), 4)
 
 
+def _heads(suite: Suite, collection: Collection, across: bool, top_k: int | None) -> Heads:
+    """What is to be kept of the tops of rankings, for the measures and for who asked."""
+    needed = default_heads(across)
+    if top_k is None:
+        return needed
+    by_language = across and any(setting != "multilingual" for setting in suite.settings)
+    depth = max(min(top_k, len(collection.documents)), needed.depth)
+    rankings = len(collection.queries) * (len(collection.documents.sizes) if by_language else 1)
+    if rankings * depth > MOST_NAMED:
+        instead = ", or for --settings multilingual" if by_language and "multilingual" in suite.settings else ""
+        raise InputError(
+            f"--top-k {top_k}: {suite.name} has {rankings:,} rankings, and {MOST_NAMED:,} documents by name fit into "
+            f"memory: ask for {MOST_NAMED // rankings:,} or fewer{instead}"
+        )
+    return Heads(depth, by_language)
+
+
 def _ranked(
-    model: Model, collection: Collection, across: bool, cache: VectorCache | Streaming | None, progress: Progress
+    model: Model,
+    collection: Collection,
+    wanted: tuple[bool, Heads],
+    cache: VectorCache | Streaming | None,
+    progress: Progress,
 ) -> Streamed:
     """Ranks of the collection: shard by shard where that was asked for or it is large, else at once."""
+    across, heads = wanted
     streaming = cache if isinstance(cache, Streaming) else None
     large = len(collection.documents) > STREAMED_ABOVE and isinstance(model.retriever, Encoder | Lookup)
     if streaming is None and large:
         streaming = Streaming(cache=cache if isinstance(cache, VectorCache) else None)
     if streaming is not None:
-        return stream(model, collection, streaming, across_languages=across, progress=progress)
+        return stream(model, collection, streaming, across_languages=across, heads=heads, progress=progress)
     since = perf_counter()
     texts_cache = cache if isinstance(cache, VectorCache) else None
     scorer, encoded, from_cache = _scorer(model, collection, texts_cache, progress)
     encode_s = perf_counter() - since
-    ranks = count_outranked(scorer, collection, across_languages=across, progress=progress)
+    ranks = count_outranked(scorer, collection, across_languages=across, heads=heads, progress=progress)
     return Streamed(ranks, encode_s, encoded, from_cache, Records(None))
 
 

@@ -68,6 +68,19 @@ def test_without_json_a_table_of_means_goes_to_stdout(tmp_path):
     assert f"{result.summary['monolingual']['AP']:.4f}" in run.stdout
 
 
+def test_runs_with_the_documents_that_were_found_are_those_of_a_streamed_search_too(tmp_path):
+    written = {}
+    for name, more in (("held", ()), ("streamed", ("--shard-size", 300, "--records", tmp_path / "records"))):
+        run = xlir_bench(
+            "run", "xlir-hybrid-static", "--languages", "de,sw", "--output", tmp_path / name, "--top-k", 5, *more
+        )
+        runs = tmp_path / name / "xlir-hybrid-static" / "xlir-mini.runs"
+        assert f"runs: {runs}" in run.stderr.splitlines()
+        written[name] = {path.relative_to(runs): path.read_text() for path in runs.rglob("*.run")}
+    assert len(written["held"]) == 2 + 2 + 2
+    assert written["held"] == written["streamed"]
+
+
 def test_report_builds_the_page_of_a_folder_of_results(finished, tmp_path):
     _, output = finished
     report = xlir_bench("report", output, "--output", tmp_path / "site")

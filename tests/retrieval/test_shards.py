@@ -13,7 +13,7 @@ from oracles import ranking
 
 from xlir_bench.collection import Collection, Judgements, Texts
 from xlir_bench.errors import InputError
-from xlir_bench.retrieval import Search, Wanted, count_shard, merge, plan_shards, rank_table, shards, texts_of
+from xlir_bench.retrieval import Heads, Search, Wanted, count_shard, merge, plan_shards, rank_table, shards, texts_of
 from xlir_bench.retrieval.pairs import product_error, scaled, scores_of
 
 CODES = ("ar", "de", "en", "th")
@@ -45,12 +45,18 @@ def counted(drawn_collection, size, *, across=True, depth=5, threads=1, similari
     """The counts of a collection in shards of `size` documents, added up in order, with what was asked."""
     collection, queries, documents = drawn_collection
     wanted = Wanted.of(collection, across_languages=across)
-    search = Search.of(wanted, queries[wanted.queries], documents[wanted.judged], similarity, depth)
+    search = Search.of(wanted, queries[wanted.queries], documents[wanted.judged], similarity, Heads(depth))
     parts = [
         count_shard(search, shard, texts_of(shard, collection.documents), documents[shard.start : shard.stop], threads)
         for shard in plan_shards(len(collection.documents), size)
     ]
     return wanted, parts
+
+
+def exact_scores(queries: np.ndarray, documents: np.ndarray) -> np.ndarray:
+    """Cosines by numpy's sum in float64: it may differ from a fixed order by far less than half a float32."""
+    one, other = (scaled(vectors, "cosine")[0].astype(np.float64) for vectors in (queries, documents))
+    return (one @ other.T).astype(np.float32)
 
 
 def everything(counts) -> list:
@@ -98,11 +104,9 @@ def test_threads_and_block_sizes_do_not_show(monkeypatch, similarity):
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 6), st.floats(0, 1))
 def test_ranks_and_leaders_are_those_of_rankings_sorted_by_scores_in_float64(seed, documents, queries, copies):
-    """The oracle rounds numpy's sum in float64: it may differ from a fixed order by far less than half a float32."""
     given_collection = drawn(seed, documents, queries, copies)
     collection, of_queries, of_documents = given_collection
-    scores = scaled(of_queries, "cosine")[0].astype(np.float64) @ scaled(of_documents, "cosine")[0].astype(np.float64).T
-    scores = scores.astype(np.float32)
+    scores = exact_scores(of_queries, of_documents)
     wanted, parts = counted(given_collection, 7)
     counts = reduce(merge, parts)
     table = rank_table(wanted, collection, counts)
@@ -110,6 +114,54 @@ def test_ranks_and_leaders_are_those_of_rankings_sorted_by_scores_in_float64(see
         assert ranking(collection, scores, int(wanted.queries[query]), set(CODES)).index(document) + 1 == rank
     for query, row in zip(wanted.queries, counts.best.row, strict=True):
         assert row[row >= 0].tolist() == ranking(collection, scores, int(query), set(CODES))[:5]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 6), st.floats(0, 1), st.integers(1, 45))
+def test_tops_of_rankings_in_each_language_and_in_all_are_those_of_sorted_rankings(
+    seed, documents, queries, copies, size
+):
+    collection, of_queries, of_documents = drawn(seed, documents, queries, copies)
+    scores = exact_scores(of_queries, of_documents)
+    wanted = Wanted.of(collection, across_languages=True)
+    search = Search.of(
+        wanted, of_queries[wanted.queries], of_documents[wanted.judged], "cosine", Heads(5, by_language=True)
+    )
+    parts = [
+        count_shard(
+            search, shard, texts_of(shard, collection.documents), of_documents[shard.start : shard.stop], threads=1
+        )
+        for shard in plan_shards(documents, size)
+    ]
+    table = rank_table(wanted, collection, reduce(merge, parts))
+    assert set(table.rankings.pools) == {*table.languages, "*"}
+    for pool in table.rankings.pools:
+        languages = set(CODES) if pool == "*" else {pool}
+        heads = table.rankings.of_pool(pool, wanted.queries, 4)
+        for query, head in zip(wanted.queries.tolist(), heads, strict=True):
+            expected = ranking(collection, scores, query, languages)[:4]
+            assert [name for name, _ in head] == [collection.documents.ids[d] for d in expected]
+            assert [score for _, score in head] == [float(scores[query, d]) for d in expected]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 6), st.integers(1, 200))
+def test_vectors_that_are_mostly_zero_are_ranked_as_any_others(seed, documents, queries, dimensions):
+    """Pairs that share no number score 0 and tie, in their hundreds: a count of words is such a vector."""
+    collection, _, _ = drawn(seed, documents, queries, 0.0)
+    rng = np.random.default_rng(seed)
+    of_queries, of_documents = (
+        (rng.integers(-2, 3, (rows, dimensions)) * (rng.random((rows, dimensions)) < 0.1)).astype(np.float32)
+        for rows in (queries, documents)
+    )
+    scores = exact_scores(of_queries, of_documents)
+    wanted, parts = counted((collection, of_queries, of_documents), 7)
+    table = rank_table(wanted, collection, reduce(merge, parts))
+    for query, document, rank in zip(wanted.query, wanted.document, table.rank_in_pool, strict=True):
+        assert ranking(collection, scores, int(wanted.queries[query]), set(CODES)).index(document) + 1 == rank
+    for query, head in zip(wanted.queries, table.rankings.of_pool("*", wanted.queries, 5), strict=True):
+        expected = ranking(collection, scores, int(query), set(CODES))[:5]
+        assert [name for name, _ in head] == [collection.documents.ids[d] for d in expected]
 
 
 def test_products_are_never_further_from_scores_than_the_bound():
@@ -139,7 +191,7 @@ def test_a_pair_has_the_same_score_wherever_its_vectors_lie():
 def test_what_a_worker_is_given_and_gives_goes_through_pickle():
     collection, queries, documents = drawn(5, 30, 4, 0.5)
     wanted = Wanted.of(collection, across_languages=True)
-    search = Search.of(wanted, queries[wanted.queries], documents[wanted.judged], "cosine", 5)
+    search = Search.of(wanted, queries[wanted.queries], documents[wanted.judged], "cosine", Heads(5))
     shard = plan_shards(30, 11)[1]
     work = search, shard, texts_of(shard, collection.documents), documents[11:22]
     here = count_shard(*work)

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xlir_bench.cli import options
+from xlir_bench.cli.summaries import print_means, print_plan, print_summary
 from xlir_bench.collection import SETTINGS
 from xlir_bench.errors import XlirError
 
 if TYPE_CHECKING:
     from xlir_bench.encoders import VectorCache
-    from xlir_bench.encoders.plan import Plan
     from xlir_bench.engines import RayEngine, Streaming
-    from xlir_bench.results import Result
 
 
 @click.command("run")
@@ -40,8 +39,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder for results and the page.",
 )
-@click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]")
-@click.option("--no-cache", is_flag=True, help="Neither read nor keep vectors of earlier runs.")
+@click.option(
+    "--top-k",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Also write the first N documents of every ranking as TREC runs, to OUTPUT/MODEL/SUITE.runs/.",
+)
+@options.device
+@options.no_cache
 @options.encoder
 @options.streaming
 @click.option("--dry-run", is_flag=True, help="Say how much there is to do and how long it would take, and stop.")
@@ -53,6 +58,7 @@ def command(
     settings: tuple[str, ...] | None,
     data: Path | None,
     output: Path,
+    top_k: int | None,
     device: str | None,
     no_cache: bool,
     encoder_options: options.EncoderOptions,
@@ -74,7 +80,7 @@ def command(
     from xlir_bench.encoders import Options, VectorCache, resolve
     from xlir_bench.encoders.plan import plan
     from xlir_bench.engines import RayEngine
-    from xlir_bench.evaluation import run
+    from xlir_bench.evaluation import Output, run
     from xlir_bench.leaderboard import build, gather
     from xlir_bench.progress import bar
     from xlir_bench.results.store import check_writable
@@ -97,19 +103,21 @@ def command(
             with bar() as progress:
                 collection = obtain(narrowed, data, languages, progress=progress)
             if dry_run:
-                _print_plan(suite.name, plan(model, collection, cache), as_json)
+                print_plan(suite.name, plan(model, collection, cache), as_json)
                 continue
             click.echo(f"{model.info.id} on {suite.name} ({' '.join(collection.languages)})", err=True)
             with bar() as progress:
-                kept = run(model, narrowed, collection, output, cache=keeping, progress=progress)
+                kept = run(model, narrowed, collection, Output(output, top_k), cache=keeping, progress=progress)
             summaries[suite.name] = kept.result.summary
             if as_json:
                 click.echo(kept.result.model_dump_json())
             else:
-                _print_summary(kept.result)
+                print_summary(kept.result)
             click.echo(f"result: {kept.path}{'' if kept.measured_now else ' (finished by an earlier run)'}", err=True)
+            if kept.runs is not None:
+                click.echo(f"runs: {kept.runs}", err=True)
     if summaries:
-        _print_means(asked, summaries)
+        print_means(asked, summaries)
         page = build(gather([output]).entrants, output)
         click.echo(f"page: {page}", err=True)
     options.report_failures(failures, len(chosen))
@@ -136,57 +144,3 @@ def _from_anywhere(model_id: str) -> str:
     place, colon, factory = model_id.rpartition(":") if ".py:" in model_id else (model_id, "", "")
     path = Path(place)
     return f"{path.resolve()}{colon}{factory}" if model_id not in bundled() and path.exists() else model_id
-
-
-def _print_means(asked: tuple[str, ...], summaries: dict[str, dict[str, dict[str, float]]]) -> None:
-    """The means of the groups that were asked for, with how many of their suites they are over."""
-    from xlir_bench.suites import Group, expand, look_up, mean_over
-
-    for name in asked:
-        group = look_up(name)
-        if isinstance(group, Group):
-            members = [suite.name for suite in expand([name])]
-            done = sum(member in summaries for member in members)
-            click.echo(f"{group.name}: mean of what {done} of {len(members)} suites gave", err=True)
-            for setting, measures in mean_over(group, summaries).items():
-                shown = ", ".join(f"{measure} {_figure(value)}" for measure, value in measures.items())
-                click.echo(f"  {setting}: {shown}", err=True)
-
-
-def _print_plan(suite: str, plan: Plan, as_json: bool) -> None:
-    from dataclasses import asdict
-    from json import dumps
-
-    if as_json:
-        click.echo(dumps({"suite": suite, **asdict(plan)}))
-        return
-    tokens = "unknown" if plan.tokens is None else f"{plan.tokens:,}"
-    seconds = "not timed" if plan.seconds is None else f"about {plan.seconds:,.0f} s"
-    speed = f" ({plan.texts_per_s:,.0f} texts/s)" if plan.texts_per_s else ""
-    click.echo(
-        f"{suite}: {plan.texts:,} texts, {plan.distinct:,} of them distinct, {plan.stored:,} stored already\n"
-        f"  to encode: {plan.missing:,} texts, tokens: {tokens}; time: {seconds}{speed}\n"
-        f"  memory: {plan.memory_bytes / 1e6:,.0f} MB for model and vectors; "
-        f"the cache grows by {plan.disk_bytes / 1e6:,.0f} MB"
-    )
-
-
-def _print_summary(result: Result) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="means over rows", title_justify="left")
-    table.add_column("setting")
-    table.add_column("rows", justify="right")
-    measures = list(dict.fromkeys(name for values in result.summary.values() for name in values))
-    for measure in measures:
-        table.add_column(measure, justify="right")
-    for setting, values in result.summary.items():
-        rows = {(s.query_language, s.document_language) for s in result.scores if s.setting == setting}
-        cells = [_figure(values[name]) if name in values else "" for name in measures]
-        table.add_row(setting, str(len(rows)), *cells)
-    Console().print(table)
-
-
-def _figure(value: float) -> str:
-    return f"{value:.4f}" if abs(value) <= 1 else f"{value:,.1f}"

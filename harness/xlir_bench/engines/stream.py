@@ -25,7 +25,7 @@ from xlir_bench.engines.work import Counted, JudgedTexts, ShardWork, half, packe
 from xlir_bench.errors import InputError
 from xlir_bench.files import cache_folder
 from xlir_bench.progress import SILENT, Progress, Stage
-from xlir_bench.retrieval import DEPTH, RankTable, Search, Shard, Wanted, plan_shards, rank_table
+from xlir_bench.retrieval import Heads, RankTable, Search, Shard, Wanted, default_heads, plan_shards, rank_table
 
 STREAMED_ABOVE = 1_000_000
 """Documents above which a corpus is streamed without being asked for; below, vectors are cached text by text."""
@@ -85,6 +85,7 @@ def stream(
     streaming: Streaming,
     *,
     across_languages: bool,
+    heads: Heads | None = None,
     progress: Progress = SILENT,
 ) -> Streamed:
     """Ranks of all relevant documents, with no more than two shards of the corpus in memory.
@@ -94,6 +95,7 @@ def stream(
         collection: its documents may lie on disk.
         streaming: how.
         across_languages: see `retrieval.count_outranked`.
+        heads: likewise.
         progress: hears of documents.
 
     Raises:
@@ -105,11 +107,11 @@ def stream(
         raise InputError(f"{info.id} indexes the whole pool at once and cannot be streamed: leave out --shard-size")
     since = perf_counter()
     wanted = Wanted.of(collection, across_languages=across_languages)
-    place = _place(model, collection, streaming, across_languages)
+    heads = heads or default_heads(across_languages)
+    place = _place(model, collection, streaming, (across_languages, heads))
     kept = _kept(model, collection, streaming)
     first = _first_pass(model, collection, wanted, (streaming, place), progress)
-    depth = DEPTH if across_languages else 0
-    search = Search.of(wanted, first.queries, first.judged, info.similarity, depth)
+    search = Search.of(wanted, first.queries, first.judged, info.similarity, heads)
     judged = JudgedTexts(_rows(collection.documents, wanted.judged), first.judged)
     work = ShardWork(retriever, info, search, judged, kept)
     records = Records(place)
@@ -179,13 +181,13 @@ def _kept(model: Model, collection: Collection, streaming: Streaming) -> Storage
     return storage(streaming.keep).below(_digest("vectors", model.info.fingerprint, collection.fingerprint))
 
 
-def _place(model: Model, collection: Collection, streaming: Streaming, across_languages: bool) -> Storage | None:
+def _place(model: Model, collection: Collection, streaming: Streaming, wanted: tuple[bool, Heads]) -> Storage | None:
     """Where the records of this very run are; None where a model has no fingerprint to know it by."""
     if not model.info.fingerprint:
         return None
     place = storage(streaming.records or str(cache_folder() / "shards"))
     run = (_FORMAT, __version__, model.info.fingerprint, model.info.similarity, collection.fingerprint)
-    return place.below(_digest(*run, streaming.shard_size, streaming.keep is not None, across_languages))
+    return place.below(_digest(*run, streaming.shard_size, streaming.keep is not None, *wanted))
 
 
 def _digest(*parts: object) -> str:

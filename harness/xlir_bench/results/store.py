@@ -163,6 +163,7 @@ def load_ranks(path: Path) -> RankTable:
             outranked=outranked.reshape(-1, len(languages)),
             ahead=table["ahead"].to_numpy() if "ahead" in table.column_names else None,
             leaders=_load_leaders(leaders_path(path), table["query"].to_numpy()),
+            rankings=None,
         )
     except FileNotFoundError:
         raise MissingResourceError(f"{path}: no such table of ranks") from None

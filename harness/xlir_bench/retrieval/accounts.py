@@ -16,7 +16,7 @@ from xlir_bench.retrieval.counts import Best, Counts
 from xlir_bench.retrieval.kernel import count_documents, count_products
 from xlir_bench.retrieval.leaders import documents_of
 from xlir_bench.retrieval.pairs import Bits, Scores
-from xlir_bench.retrieval.search import Part, Wanted
+from xlir_bench.retrieval.search import Heads, Part, Wanted
 
 _LEAST = np.finfo(np.float32).min
 
@@ -27,22 +27,23 @@ class Accounts:
     Several threads may add to it at once, as long as no two have the same query.
     """
 
-    def __init__(self, wanted: Wanted, depth: int, start: int, ids: Sequence[str]) -> None:
+    def __init__(self, wanted: Wanted, heads: Heads, start: int, ids: Sequence[str]) -> None:
         """Open empty accounts.
 
         Args:
             wanted: what is judged.
-            depth: documents at the top of each ranking to keep; 0 for none.
+            heads: what is kept of the tops of rankings.
             start: position of the first document in the collection.
             ids: of the documents.
         """
-        self.wanted, self.depth = wanted, depth
+        self.wanted, self.heads = wanted, heads
         self._start, self._ids = start, ids
         self._place, self._greater_ids = _order(ids, wanted.judged_ids)
         self._outranked = np.zeros((len(wanted.languages), len(wanted)), np.int32)
         self._ahead = np.zeros(len(wanted), np.int32)
         self._level = np.zeros(len(wanted), np.int32)
-        self._leaders = np.zeros((len(wanted.queries), depth), np.uint64)
+        rankings = len(wanted.queries) * (len(wanted.languages) if heads.by_language else 1)
+        self._leaders = np.zeros((rankings, heads.depth), np.uint64)
         inside = (wanted.excluded_document >= start) & (wanted.excluded_document < start + len(ids))
         self._excluded = wanted.excluded_query[inside], wanted.excluded_document[inside] - start
 
@@ -61,7 +62,7 @@ class Accounts:
     def counts(self) -> Counts:
         """All that was counted."""
         outranked = np.ascontiguousarray(self._outranked.T)
-        return Counts(outranked, self._ahead, self._level, len(self._ids), self._best() if self.depth else None)
+        return Counts(outranked, self._ahead, self._level, len(self._ids), self._best() if self.heads.depth else None)
 
     def _best(self) -> Best:
         score, place = documents_of(np.sort(self._leaders, axis=1)[:, ::-1])
@@ -95,7 +96,9 @@ class Account:
         high = np.nextafter((own + margin).astype(np.float32), np.float32(np.inf))[order]
         self._judged = Judged(starts, own[order], low, high, accounts.wanted.greater_ids[self._judgement])
         self._tally = Tally(*(np.zeros(len(order), np.int32) for _ in range(3)))
-        self._leaders = accounts._leaders[self.query]
+        # Rankings of one language of documents stand together: see `Best`.
+        self._ranking = self.query + column * len(accounts.wanted.queries) * accounts.heads.by_language
+        self._leaders = accounts._leaders[self._ranking]
 
     def documents(self, rows: Integers, vectors: Vectors, bits: Bits) -> Documents:
         """The documents at some places of the accounts; see `blocks.Documents`."""
@@ -135,11 +138,11 @@ class Account:
         of._outranked[self._column, self._judgement] += tally.outranked
         of._ahead[self._judgement] += tally.ahead
         of._level[self._judgement] += tally.level
-        of._leaders[self.query] = self._leaders
+        of._leaders[self._ranking] = self._leaders
 
     def _found(self, products: int) -> Found:
         most = int(np.diff(self._judged.starts).max(initial=0))
-        return Found(self._tally, self._leaders, Room.of(products, most, self._of.depth))
+        return Found(self._tally, self._leaders, Room.of(products, most, self._of.heads.depth))
 
     def _refuse(self, query: int, row: int, score: float) -> None:
         name = self._of.wanted.query_ids[int(self.query[query])]

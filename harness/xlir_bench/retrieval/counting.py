@@ -11,11 +11,16 @@ from xlir_bench.collection import Collection
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.retrieval.ranks import RankTable, rank_table
 from xlir_bench.retrieval.scorers import DenseScorer, Scorer
-from xlir_bench.retrieval.search import DEPTH, Search, Wanted
+from xlir_bench.retrieval.search import DEPTH, Heads, Search, Wanted
 from xlir_bench.retrieval.shards import Shard, count_shard
 
 DEFAULT_BUDGET = 512 * 2**20
 """Bytes that one block of given scores may take."""
+
+
+def default_heads(across_languages: bool) -> Heads:
+    """What the measures of bias need: the first `DEPTH` documents of each ranking of all languages."""
+    return Heads(DEPTH if across_languages else 0)
 
 
 def count_outranked(
@@ -23,6 +28,7 @@ def count_outranked(
     collection: Collection,
     *,
     across_languages: bool,
+    heads: Heads | None = None,
     budget: int = DEFAULT_BUDGET,
     progress: Progress = SILENT,
 ) -> RankTable:
@@ -33,6 +39,7 @@ def count_outranked(
         collection: what is searched.
         across_languages: search every query in all documents; else only in those of its own language, which is all
             that the monolingual setting needs.
+        heads: what is kept of the tops of rankings; by default `default_heads`.
         budget: bytes for one block of scores, where it is the scorer that makes them; a block has at least one query.
         progress: hears of queries done.
 
@@ -42,14 +49,14 @@ def count_outranked(
     from xlir_bench.retrieval.given import count_given
 
     wanted = Wanted.of(collection, across_languages=across_languages)
-    depth = DEPTH if across_languages else 0
+    heads = heads or default_heads(across_languages)
     if isinstance(scorer, DenseScorer):
         stage = progress.stage("ranking", len(wanted.queries), "queries")
         judged = scorer.documents[wanted.judged]
-        search = Search.of(wanted, scorer.queries[wanted.queries], judged, scorer.similarity, depth)
+        search = Search.of(wanted, scorer.queries[wanted.queries], judged, scorer.similarity, heads)
         everything = Shard(0, 0, len(collection.documents))
         counts = count_shard(search, everything, collection.documents, scorer.documents)
         stage.advance(len(wanted.queries))
     else:
-        counts = count_given(scorer, collection, wanted, (depth, budget), progress)
+        counts = count_given(scorer, collection, wanted, (heads, budget), progress)
     return rank_table(wanted, collection, counts)

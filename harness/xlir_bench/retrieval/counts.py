@@ -13,12 +13,15 @@ from xlir_bench.collection import Integers
 
 @dataclass(frozen=True)
 class Best:
-    """The best documents of each query among those counted so far, best first: score, then id, both descending.
+    """The best documents of each ranking among those counted so far, best first: score, then id, both descending.
+
+    Rankings are those of the queries; where each language of documents has its own, they are those of all queries in
+    the first language, then those in the second, and so on.
 
     Attributes:
-        score: minus infinity behind the end; (queries, depth).
-        row: position in the collection, -1 behind the end; (queries, depth).
-        rows: every position that occurs, ascending; (documents,).
+        score: minus infinity behind the end; (rankings, depth).
+        row: position in the collection, -1 behind the end; (rankings, depth).
+        rows: every position that occurs, and perhaps more, ascending; (documents,).
         ids: the ids of these documents: ties between shards are decided by them.
     """
 
@@ -59,11 +62,12 @@ def merge(one: Counts, other: Counts) -> Counts:
         one.ahead + other.ahead,
         one.level + other.level,
         one.documents + other.documents,
-        _better(one.best, other.best) if one.best is not None and other.best is not None else None,
+        better(one.best, other.best) if one.best is not None and other.best is not None else None,
     )
 
 
-def _better(one: Best, other: Best) -> Best:
+def better(one: Best, other: Best) -> Best:
+    """The best of both, ranking by ranking; they have no document in common."""
     depth = one.score.shape[1]
     score = np.concatenate([one.score, other.score], axis=1)
     row = np.concatenate([one.row, other.row], axis=1)

@@ -17,18 +17,18 @@ from xlir_bench.retrieval.blocks import Queries
 from xlir_bench.retrieval.counts import Counts
 from xlir_bench.retrieval.pairs import Scores
 from xlir_bench.retrieval.scorers import Scorer
-from xlir_bench.retrieval.search import Part, Wanted
+from xlir_bench.retrieval.search import Heads, Part, Wanted
 
 _NO_VECTORS = np.empty((0, 0), np.float32)
 _NO_BITS = np.empty((0, 0), np.uint64)
 
 
 def count_given(
-    scorer: Scorer, collection: Collection, wanted: Wanted, limits: tuple[int, int], progress: Progress
+    scorer: Scorer, collection: Collection, wanted: Wanted, limits: tuple[Heads, int], progress: Progress
 ) -> Counts:
-    """See `counting.count_outranked`; `limits` are the depth and the budget."""
-    depth, budget = limits
-    accounts = Accounts(wanted, depth, 0, collection.documents.ids)
+    """See `counting.count_outranked`; `limits` are the heads and the budget."""
+    heads, budget = limits
+    accounts = Accounts(wanted, heads, 0, collection.documents.ids)
     stage = progress.stage("ranking", len(wanted.queries), "queries")
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for pool in _pools(collection, wanted):

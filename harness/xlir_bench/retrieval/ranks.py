@@ -13,11 +13,10 @@ import numpy.typing as npt
 from xlir_bench.collection import Collection, Integers, Setting, Texts
 from xlir_bench.measures import JudgedRanks
 from xlir_bench.retrieval.counts import Counts
-from xlir_bench.retrieval.search import Wanted
+from xlir_bench.retrieval.rankings import WHOLE_POOL, Rankings
+from xlir_bench.retrieval.search import DEPTH, Wanted
 
 NOT_SEARCHED: Final = -1
-WHOLE_POOL: Final = "*"
-"""What stands for a row's document language where every document is searched, whatever its language."""
 
 Names = npt.NDArray[np.object_]
 
@@ -82,6 +81,7 @@ class RankTable:
             they tie; (judgements,). None as for `leaders`.
         leaders: the first documents of each ranking; None where not every language was searched, or where the table
             was stored without them.
+        rankings: the first documents by name; None where none were kept, and always of a table that was stored.
     """
 
     query: Integers
@@ -97,6 +97,7 @@ class RankTable:
     outranked: npt.NDArray[np.int32]
     ahead: npt.NDArray[np.int32] | None = None
     leaders: Leaders | None = None
+    rankings: Rankings | None = None
 
     def __len__(self) -> int:
         return len(self.query)
@@ -160,6 +161,7 @@ def rank_table(wanted: Wanted, collection: Collection, counts: Counts) -> RankTa
     if counts.documents != len(documents):
         raise ValueError(f"{counts.documents} of {len(documents)} documents were counted")
     query = wanted.queries[wanted.query]
+    rankings = None if counts.best is None else Rankings.of(wanted, counts.best)
     table = RankTable(
         query,
         _names(queries.ids, query),
@@ -172,13 +174,16 @@ def rank_table(wanted: Wanted, collection: Collection, counts: Counts) -> RankTa
         wanted.languages,
         tuple(documents.sizes.values()),
         counts.outranked,
+        rankings=rankings,
     )
     if not wanted.across_languages:
         columns = np.array(wanted.languages)
         return replace(
             table, outranked=np.where(columns == table.query_language[:, None], counts.outranked, NOT_SEARCHED)
         )
-    leaders = None if counts.best is None else Leaders(wanted.queries, _places(counts.best.row, documents))
+    leaders = None
+    if rankings is not None:
+        leaders = Leaders(wanted.queries, _places(rankings.pools[WHOLE_POOL].row[:, :DEPTH], documents))
     return replace(table, ahead=counts.ahead, leaders=leaders)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,19 @@ from xlir_bench.retrieval.pairs import occupied, scaled, scores_of
 
 DEPTH = 100
 """Documents at the top of each ranking that are kept by name, for the measures of what language the top is in."""
+
+
+class Heads(NamedTuple):
+    """What is kept by name of the tops of rankings.
+
+    Attributes:
+        depth: documents of each ranking; 0 keeps none.
+        by_language: a ranking for each language of documents, from which that of all of them follows; else one of all
+            documents that a query searches.
+    """
+
+    depth: int
+    by_language: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,18 +167,18 @@ class Search:
         vectors: of `wanted.queries`, of length 1 where the similarity is cosine; (queries, dimensions).
         own: the score of each judged document, by `dot.pair_score`; (judgements,).
         similarity: how a document's vectors are to be scaled.
-        depth: how many documents at the top of each ranking are kept; 0 for none.
+        heads: what is kept of the tops of rankings.
     """
 
     wanted: Wanted
     vectors: Vectors
     own: npt.NDArray[np.float32]
     similarity: Similarity
-    depth: int
+    heads: Heads
     _sides: dict[str, Side] = field(default_factory=dict, compare=False, repr=False)
 
     @staticmethod
-    def of(wanted: Wanted, queries: Vectors, judged: Vectors, similarity: Similarity, depth: int) -> Search:
+    def of(wanted: Wanted, queries: Vectors, judged: Vectors, similarity: Similarity, heads: Heads) -> Search:
         """Score the judged documents, from their vectors alone.
 
         Args:
@@ -172,12 +186,12 @@ class Search:
             queries: vectors of `wanted.queries` as encoded; (queries, dimensions).
             judged: vectors of `wanted.judged` as encoded; (documents, dimensions).
             similarity: cosine or dot.
-            depth: how many documents at the top of each ranking are to be kept; 0 for none.
+            heads: what is to be kept of the tops of rankings.
         """
         vectors, _ = scaled(queries, similarity)
         documents, _ = scaled(judged, similarity)
         own = scores_of(vectors, documents, wanted.query, np.searchsorted(wanted.judged, wanted.document))
-        return Search(wanted, vectors, own, similarity, depth)
+        return Search(wanted, vectors, own, similarity, heads)
 
     def side(self, language: str) -> Side:
         """The vectors of the queries of `Wanted.part(language)`."""

@@ -3,7 +3,7 @@
 An engine does this, in any order and on any number of machines, and gets the same counts to the last bit:
 
     wanted = Wanted.of(collection, across_languages=...)
-    search = Search.of(wanted, query_vectors, judged_vectors, similarity, depth)   # once
+    search = Search.of(wanted, query_vectors, judged_vectors, similarity, heads)   # once
     for shard in plan_shards(len(documents), size):      # contiguous, in the order of the collection
         texts = texts_of(shard, documents)
         counts = count_shard(search, shard, texts, vectors_of(texts))
@@ -108,7 +108,7 @@ def open_accounts(search: Search, shard: Shard, texts: Texts) -> Accounts:
     """
     from xlir_bench.retrieval.accounts import Accounts
 
-    return Accounts(search.wanted, search.depth, shard.start, texts.ids)
+    return Accounts(search.wanted, search.heads, shard.start, texts.ids)
 
 
 def enter_shard(

@@ -15,7 +15,7 @@ from xlir_bench.collection import SETTINGS
 from xlir_bench.errors import InputError
 from xlir_bench.results.exchange.trec import token
 from xlir_bench.retrieval import RankTable
-from xlir_bench.retrieval.ranks import WHOLE_POOL
+from xlir_bench.retrieval.rankings import WHOLE_POOL
 from xlir_bench.submissions.submission import RUNS
 from xlir_bench.submissions.untrusted import File
 

@@ -26,7 +26,7 @@ from xlir_bench.results.exchange.mteb_tasks import (
 )
 from xlir_bench.results.exchange.table import spread
 from xlir_bench.results.schema import Result, Score
-from xlir_bench.retrieval.ranks import WHOLE_POOL
+from xlir_bench.retrieval.rankings import WHOLE_POOL
 
 PREFIX = "xlir_"
 _OWN_SPLIT = "test"

@@ -4,7 +4,8 @@ A result keeps the exact rank of every relevant document and not the ids of the 
 trec_eval sees nothing else of a ranking than at which ranks relevant documents stand, so a run with the relevant
 documents at their ranks and made-up ids at all others gives the same scores: of AP, RR, nDCG, P, R and Success to the
 last digit, on the full pool, however deep. It is no substitute for a run where the other documents matter: pooling,
-fusion, re-ranking, or `bpref`, which looks at documents judged not relevant.
+fusion, re-ranking, or `bpref`, which looks at documents judged not relevant. For these, `xlir-bench run --top-k` writes
+runs while it still knows the documents: see `runs`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from xlir_bench.files import replacing
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.results.exchange.entry import Entry, safe_name
 from xlir_bench.retrieval import RankTable, Row
-from xlir_bench.retrieval.ranks import WHOLE_POOL
+from xlir_bench.retrieval.rankings import WHOLE_POOL
 
 FILLER = "unjudged"
 """What the made-up ids begin with; a number follows."""
@@ -33,7 +34,7 @@ MOST_LINES = 20_000_000
 
 
 @dataclass(frozen=True)
-class _Pool:
+class Pool:
     """The relevant documents of the queries of one row: entries of the table of ranks, by query, then rank.
 
     Attributes:
@@ -89,21 +90,19 @@ def write_trec(
         MissingResourceError: there are no ranks, or a file cannot be written.
     """
     ranks = entry.ranks()
-    if not np.array_equal(ranks.gain, np.rint(ranks.gain)):
-        raise InputError(f"{entry.path}: a gain is not a whole number; TREC's judgements know whole numbers only")
     place = folder / safe_name(entry.result.model.name) / safe_name(entry.result.suite.name)
-    pools = list(_pools(entry, ranks, settings))
+    rows = list(pools(entry, ranks, settings))
     names = (_free_prefix(ranks), safe_name(entry.result.model.name))
-    stage = progress.stage(f"writing runs of {entry.result.model.name}", len(pools), "rows")
+    stage = progress.stage(f"writing runs of {entry.result.model.name}", len(rows), "rows")
     written = []
-    for pool in pools:
+    for pool in rows:
         base = place / pool.setting / pool.name
-        _write(base.with_name(f"{base.name}.qrels"), _judgements(ranks, pool))
-        _write(base.with_name(f"{base.name}.run"), _rankings(ranks, pool, names, depth))
+        write(base.with_name(f"{base.name}.qrels"), judgements(ranks, pool))
+        write(base.with_name(f"{base.name}.run"), _rankings(ranks, pool, names, depth))
         written.append(base.with_name(f"{base.name}.run"))
         stage.advance()
-    index = json.dumps(_expected(entry, pools), indent=1, ensure_ascii=False, allow_nan=False)
-    _write(place / "scores.json", [index, "\n"])
+    index = json.dumps(expected(entry, rows), indent=1, ensure_ascii=False, allow_nan=False)
+    write(place / "scores.json", [index, "\n"])
     return written
 
 
@@ -113,11 +112,17 @@ def run_lines(entry: Entry, settings: Sequence[str] = SETTINGS, depth: int | Non
     Raises:
         MissingResourceError: there are no ranks.
     """
-    return sum(int(pool.lines(depth).sum()) for pool in _pools(entry, entry.ranks(), settings))
+    return sum(int(pool.lines(depth).sum()) for pool in pools(entry, entry.ranks(), settings))
 
 
-def _pools(entry: Entry, ranks: RankTable, settings: Sequence[str]) -> Iterator[_Pool]:
-    """The rows of the settings that are both asked for and in the result."""
+def pools(entry: Entry, ranks: RankTable, settings: Sequence[str]) -> Iterator[Pool]:
+    """The rows of the settings that are both asked for and in the result.
+
+    Raises:
+        InputError: a gain is no whole number, which judgements of TREC cannot say.
+    """
+    if not np.array_equal(ranks.gain, np.rint(ranks.gain)):
+        raise InputError(f"{entry.path}: a gain is not a whole number; TREC's judgements know whole numbers only")
     measured = {score.setting for score in entry.result.scores}
     for setting in SETTINGS:
         if setting not in settings or setting not in measured:
@@ -130,15 +135,16 @@ def _pools(entry: Entry, ranks: RankTable, settings: Sequence[str]) -> Iterator[
             at = np.flatnonzero(inside)
             at = at[np.lexsort((rank[at], ranks.query[at]))]
             starts = np.unique(ranks.query[at], return_index=True)[1].astype(np.int64)
-            yield _Pool(setting, row, at, rank[at], starts)
+            yield Pool(setting, row, at, rank[at], starts)
 
 
-def _judgements(ranks: RankTable, pool: _Pool) -> Iterator[str]:
+def judgements(ranks: RankTable, pool: Pool) -> Iterator[str]:
+    """The lines of a row's judgements."""
     for at in pool.at.tolist():
         yield f"{token(ranks.query_id[at])} 0 {token(ranks.document_id[at])} {int(ranks.gain[at])}\n"
 
 
-def _rankings(ranks: RankTable, pool: _Pool, names: tuple[str, str], depth: int | None) -> Iterator[str]:
+def _rankings(ranks: RankTable, pool: Pool, names: tuple[str, str], depth: int | None) -> Iterator[str]:
     """The lines of each query's ranking. Scores fall by one from rank to rank, so that no reader meets a tie."""
     prefix, tag = names
     sizes = pool.lines(depth).tolist()
@@ -168,7 +174,8 @@ def token(name: str) -> str:
     return re.sub(r"[%\s]", lambda sign: "".join(f"%{byte:02X}" for byte in sign[0].encode()), name)
 
 
-def _expected(entry: Entry, pools: Sequence[_Pool]) -> list[dict[str, object]]:
+def expected(entry: Entry, rows: Sequence[Pool]) -> list[dict[str, object]]:
+    """What the result says of each row."""
     said: dict[tuple[str, str, str], dict[str, float]] = {}
     for score in entry.result.scores:
         place = (score.setting, score.query_language, score.document_language)
@@ -181,10 +188,11 @@ def _expected(entry: Entry, pools: Sequence[_Pool]) -> list[dict[str, object]]:
             "documents": pool.row.documents,
             "scores": said.get((pool.setting, pool.row.query_language, pool.row.document_language), {}),
         }
-        for pool in pools
+        for pool in rows
     ]
 
 
-def _write(path: Path, texts: Iterable[str]) -> None:
+def write(path: Path, texts: Iterable[str]) -> None:
+    """A file of texts, whole or not at all."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as out:
         out.writelines(texts)

@@ -1,0 +1,67 @@
+"""What `run` prints: the plan of a run, the means of a result, the means of groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from xlir_bench.encoders.plan import Plan
+    from xlir_bench.results import Result
+
+
+def print_means(asked: tuple[str, ...], summaries: dict[str, dict[str, dict[str, float]]]) -> None:
+    """The means of the groups that were asked for, with how many of their suites they are over."""
+    from xlir_bench.suites import Group, expand, look_up, mean_over
+
+    for name in asked:
+        group = look_up(name)
+        if isinstance(group, Group):
+            members = [suite.name for suite in expand([name])]
+            done = sum(member in summaries for member in members)
+            click.echo(f"{group.name}: mean of what {done} of {len(members)} suites gave", err=True)
+            for setting, measures in mean_over(group, summaries).items():
+                shown = ", ".join(f"{measure} {_figure(value)}" for measure, value in measures.items())
+                click.echo(f"  {setting}: {shown}", err=True)
+
+
+def print_plan(suite: str, plan: Plan, as_json: bool) -> None:
+    """How much a run has to do."""
+    from dataclasses import asdict
+    from json import dumps
+
+    if as_json:
+        click.echo(dumps({"suite": suite, **asdict(plan)}))
+        return
+    tokens = "unknown" if plan.tokens is None else f"{plan.tokens:,}"
+    seconds = "not timed" if plan.seconds is None else f"about {plan.seconds:,.0f} s"
+    speed = f" ({plan.texts_per_s:,.0f} texts/s)" if plan.texts_per_s else ""
+    click.echo(
+        f"{suite}: {plan.texts:,} texts, {plan.distinct:,} of them distinct, {plan.stored:,} stored already\n"
+        f"  to encode: {plan.missing:,} texts, tokens: {tokens}; time: {seconds}{speed}\n"
+        f"  memory: {plan.memory_bytes / 1e6:,.0f} MB for model and vectors; "
+        f"the cache grows by {plan.disk_bytes / 1e6:,.0f} MB"
+    )
+
+
+def print_summary(result: Result) -> None:
+    """The means over the rows of each setting."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="means over rows", title_justify="left")
+    table.add_column("setting")
+    table.add_column("rows", justify="right")
+    measures = list(dict.fromkeys(name for values in result.summary.values() for name in values))
+    for measure in measures:
+        table.add_column(measure, justify="right")
+    for setting, values in result.summary.items():
+        rows = {(s.query_language, s.document_language) for s in result.scores if s.setting == setting}
+        cells = [_figure(values[name]) if name in values else "" for name in measures]
+        table.add_row(setting, str(len(rows)), *cells)
+    Console().print(table)
+
+
+def _figure(value: float) -> str:
+    return f"{value:.4f}" if abs(value) <= 1 else f"{value:,.1f}"

@@ -1,0 +1,100 @@
+"""Runs in TREC's format with the documents that were found, while a search still knows them.
+
+`trec.write_trec` makes runs from stored ranks, with made-up ids between the relevant documents. Here every document has
+its id and its score: for pooling, fusion, re-ranking, error analysis. They are written where they were asked for before
+the search.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import rmtree
+
+from xlir_bench.collection import SETTINGS
+from xlir_bench.progress import SILENT, Progress
+from xlir_bench.results.exchange.entry import Entry, safe_name
+from xlir_bench.results.exchange.trec import Pool, expected, judgements, pools, token, write
+from xlir_bench.results.schema import Result
+from xlir_bench.retrieval import Rankings, RankTable
+
+INDEX = "runs.json"
+"""Written last: where it is, the runs are whole."""
+
+
+def runs_path(result: Path) -> Path:
+    """The folder of the runs of a result."""
+    return result.with_suffix(".runs")
+
+
+def write_runs(result: Result, ranks: RankTable, path: Path, depth: int, progress: Progress = SILENT) -> Path:
+    """Write `<setting>/<query>-<document>.run` and `.qrels` for each row, and `runs.json`, beside a result.
+
+    Scores are float32 to the last bit, and documents of one score stand by id, descending, as trec_eval puts them.
+    `runs.json` says whose runs these are, how deep, and what the result says of each: equal to what trec_eval computes
+    from the run for measures with a cut-off up to `depth`, and for all where a pool has no more documents.
+
+    Args:
+        result: whose runs they are.
+        ranks: fresh from the search, with `rankings` at least `depth` deep.
+        path: of the result.
+        depth: documents of each ranking.
+        progress: hears of rows.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: a gain is no whole number, which judgements of TREC cannot say.
+        MissingResourceError: a file cannot be written.
+    """
+    assert ranks.rankings is not None
+    folder = runs_path(path)
+    (folder / INDEX).unlink(missing_ok=True)
+    for setting in SETTINGS:  # of an earlier search, perhaps in other settings
+        rmtree(folder / setting, ignore_errors=True)
+    entry = Entry(result, path)
+    rows = list(pools(entry, ranks, [str(score.setting) for score in result.scores]))
+    stage = progress.stage(f"writing runs of {result.model.name}", len(rows), "rows")
+    for pool in rows:
+        base = folder / pool.setting / pool.name
+        write(base.with_name(f"{base.name}.qrels"), judgements(ranks, pool))
+        write(
+            base.with_name(f"{base.name}.run"), _lines(ranks, ranks.rankings, pool, depth, safe_name(result.model.name))
+        )
+        stage.advance()
+    index = {**_whose(result, depth), "runs": expected(entry, rows)}
+    write(folder / INDEX, [json.dumps(index, indent=1, ensure_ascii=False, allow_nan=False), "\n"])
+    return folder
+
+
+def has_runs(result: Result, path: Path, depth: int) -> bool:
+    """Whether the runs beside a result are its own, whole, and as deep as is asked."""
+    try:
+        found = json.loads((runs_path(path) / INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    whose = _whose(result, depth)
+    return isinstance(found, dict) and {name: found.get(name) for name in whose} == whose
+
+
+def _whose(result: Result, depth: int) -> dict[str, object]:
+    return {
+        "depth": depth,
+        "model": result.model.fingerprint,
+        "suite": result.suite.model_dump(mode="json"),
+        "harness": result.harness,
+        "settings": sorted({score.setting for score in result.scores}),
+    }
+
+
+def _lines(ranks: RankTable, rankings: Rankings, pool: Pool, depth: int, tag: str) -> Iterator[str]:
+    names = dict(zip(ranks.query[pool.at].tolist(), ranks.query_id[pool.at], strict=True))
+    heads = rankings.of_pool(pool.row.document_language, pool.row.queries, depth)
+    for number, head in zip(pool.row.queries.tolist(), heads, strict=True):
+        query = token(names[number])
+        # Nine digits are enough to tell any two float32 apart.
+        yield "".join(
+            f"{query} Q0 {token(document)} {rank} {score:.9g} {tag}\n" for rank, (document, score) in enumerate(head, 1)
+        )
