@@ -21,12 +21,13 @@ from xlir_bench.engines import RayEngine, Streaming, stream
 from xlir_bench.engines.ray import _QUIET, _Room, _size
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.progress import SILENT
-from xlir_bench.retrieval import plan_shards
+from xlir_bench.retrieval import Heads, plan_shards
 from xlir_bench.suites import find, load
 
 for name, value in _QUIET.items():
     os.environ.setdefault(name, value)  # for here it is not the engine that imports Ray first
 
+TOPS = Heads(100, by_language=True)
 WITHOUT = "Ray is not installed: pip install 'xlir-bench[ray]'"
 
 ENCODER = '''
@@ -127,6 +128,11 @@ def table(ranks) -> list:
     return [*(array.tobytes() for array in arrays), *names]
 
 
+def tops(ranks) -> dict[str, list]:
+    """The first documents of all rankings, by language of documents."""
+    return {pool: list(ranks.rankings.of_pool(pool, ranks.rankings.queries, 100)) for pool in ranks.rankings.pools}
+
+
 @pytest.fixture
 def place(tmp_path) -> Place:
     return Place(tmp_path)
@@ -146,6 +152,13 @@ def expected(xquad_r, tmp_path_factory) -> list:
     """What the engine of one machine gives."""
     model = Place(tmp_path_factory.mktemp("local")).model()
     return table(stream(model, xquad_r, Streaming(700), across_languages=True).ranks)
+
+
+@pytest.fixture(scope="module")
+def expected_tops(xquad_r, tmp_path_factory) -> dict[str, list]:
+    """What the engine of one machine keeps by name."""
+    model = Place(tmp_path_factory.mktemp("local")).model()
+    return tops(stream(model, xquad_r, Streaming(700), across_languages=True, heads=TOPS).ranks)
 
 
 class Machines:
@@ -226,14 +239,15 @@ def test_a_cluster_of_this_machine_is_started_and_ended_where_there_is_none(xqua
 
 
 @pytest.mark.parametrize(("nodes", "size"), [(1, 1000), (2, 70), (3, 1234), (3, 100_000)])
-def test_any_number_of_shards_on_any_number_of_machines_gives_the_counts_of_one(
-    machines, xquad_r, expected, place, nodes, size
+def test_any_number_of_shards_on_any_number_of_machines_gives_the_counts_and_rankings_of_one(
+    machines, xquad_r, expected, expected_tops, place, nodes, size
 ):
     machines.grow(nodes)
     progress = Watching()
     streaming = Streaming(size, engine=place.engine())
-    found = stream(place.model(), xquad_r, streaming, across_languages=True, progress=progress)
+    found = stream(place.model(), xquad_r, streaming, across_languages=True, heads=TOPS, progress=progress)
     assert table(found.ranks) == expected
+    assert tops(found.ranks) == expected_tops
     assert progress.documents == len(xquad_r.documents)
     workers = {process for process, _, _ in place.calls} - {os.getpid()}
     assert len(workers) == min(nodes, len(plan_shards(len(xquad_r.documents), size)))
