@@ -102,12 +102,15 @@ def count_shard(
 
 
 def open_accounts(search: Search, shard: Shard, texts: Texts) -> Accounts:
-    """The first part of `count_shard`, on one core: ids are put in order. The last, also on one, is `Accounts.counts`.
+    """The first part of `count_shard`, on one core: ids and languages are put in order.
+
+    The last part, also on one core, is `Accounts.counts`.
 
     An engine that calls the parts one by one may do the first and the last for other shards while one is counted.
     """
     from xlir_bench.retrieval.accounts import Accounts
 
+    _ = texts.rows_by_language  # is kept: all cores would wait for it
     return Accounts(search.wanted, search.heads, shard.start, texts.ids)
 
 
