@@ -49,6 +49,10 @@ def on(suite=SUITE, **details):
         ({"trained_on": ["flores"], "audits": [summary()]}, "zero-shot", "audited"),
         ({"trained_on": ["flores"], "audits": [summary((0, 3))]}, "not zero-shot", "audited"),
         ({"audits": [summary((1, 0))]}, "not zero-shot", "audited"),
+        ({"trained_on": ["a", "b"], "audits": [summary()], "unaudited": ["b"]}, "zero-shot", "partly audited"),
+        ({"trained_on": ["a", "b"], "audits": [summary((1, 0))], "unaudited": ["b"]}, "not zero-shot", "audited"),
+        ({"trained_on": ["a", "b"], "unaudited": ["b"]}, "zero-shot", "declared"),
+        ({"trained_on": ["a", "b"], "audits": [summary()], "unaudited": "b"}, "zero-shot", "audited"),
         ({"audits": [summary()]}, "unknown", "none"),
         ({"trained_on": ["lareqa"], "audits": [summary()]}, "not zero-shot", "declared"),
     ],
@@ -96,6 +100,11 @@ def test_details_of_a_stranger_that_are_no_audits_are_passed_over(audits):
         (
             zero_shot([], "xquad-r", summary()),
             "zero-shot, by an audit: no text of the suite was found in the training data",
+        ),
+        (
+            zero_shot(["a", "b"], "xquad-r", summary(), ["b"]),
+            "zero-shot, by an audit: no text of the suite was found in the training data; of b there is the "
+            "declaration only",
         ),
         (
             zero_shot([], "xquad-r", summary((1200, 1))),
@@ -148,6 +157,19 @@ def test_an_audit_that_the_manifest_names_must_be_one(own_copy, content, message
     manifest.write_text(manifest.read_text() + "audits: [a.json]\n")
     with pytest.raises(InputError, match=message):
         resolve(str(own_copy), "cpu")
+
+
+def test_what_no_audit_has_read_must_be_among_what_is_declared(own_copy):
+    manifest = own_copy / "submission.yaml"
+    manifest.write_text(manifest.read_text() + "unaudited: [nobody]\n")
+    with pytest.raises(InputError, match="unaudited: nobody is not in trained_on"):
+        resolve(str(own_copy), "cpu")
+
+
+def test_the_encoder_with_a_teacher_says_what_of_its_training_no_audit_has_read():
+    details = resolve("xlir-hybrid-minilm", "cpu").info.details
+    assert set(details["unaudited"]) == {"MSMARCO", "NQ", "Quora", "squad-train"}
+    assert set(details["unaudited"]) < set(details["trained_on"])
 
 
 def test_the_bundled_encoder_was_audited_on_the_bundled_suite():

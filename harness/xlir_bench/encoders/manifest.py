@@ -154,6 +154,7 @@ class Manifest(_Part):
         parameters: how many the model has.
         trained_on: names of the collections it was trained on; zero-shot is derived from them and from the audits.
         audits: records of `xlir-bench audit` on its training data, relative to the manifest's folder.
+        unaudited: which names in `trained_on` stand for texts that these audits were not given.
         description: one sentence.
     """
 
@@ -171,6 +172,7 @@ class Manifest(_Part):
     parameters: Annotated[int, Field(ge=0)] | None = None
     trained_on: tuple[str, ...] = ()
     audits: tuple[Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)*\.json$")], ...] = ()
+    unaudited: tuple[str, ...] = ()
     description: str | None = None
 
     @field_validator("adapter")
@@ -188,6 +190,13 @@ class Manifest(_Part):
                 raise ValueError(f"the adapter {self.adapter} has no source")
         elif self.source.kind != wanted:
             raise ValueError(f"the adapter {self.adapter} needs a source of {wanted}, not of {self.source.kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _unaudited_is_declared(self) -> Manifest:
+        strangers = [name for name in self.unaudited if name not in self.trained_on]
+        if strangers:
+            raise ValueError(f"unaudited: {', '.join(strangers)} is not in trained_on")
         return self
 
     def settings(self) -> Settings:

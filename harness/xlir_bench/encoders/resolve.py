@@ -194,6 +194,8 @@ def _declared(asked: _Asked, folder: Path) -> Model:
         details["trained_on"] = list(declared.trained_on)
     if declared.audits:
         details["audits"] = [read_audit(folder / name).summary() for name in declared.audits]
+    if declared.unaudited:
+        details["unaudited"] = list(declared.unaudited)
     info = replace(model.info, details={**model.info.details, **details})
     # The adapter knows better where the model itself has a table of languages.
     return Model(info, model.retriever, getattr(model.retriever, "spoken", declared.languages.spoken()))

@@ -157,7 +157,8 @@ def zero_shot_words(stated: ZeroShot) -> str:
         return "unknown: nothing was declared of its training data"
     if stated.audited:
         found = "no text of the suite was found in the training data" if stated.holds else "; ".join(stated.because)
-        return f"{stated.status}, by an audit: {found}"
+        rest = f"; of {', '.join(stated.unaudited)} there is the declaration only" if stated.unaudited else ""
+        return f"{stated.status}, by an audit: {found}{rest}"
     named = f": it was trained on {', '.join(stated.because)}" if stated.because else ", as declared"
     return f"{stated.status}{named}"
 

@@ -24,6 +24,7 @@ from xlir_bench.leaderboard.wording import (
     number,
     span,
 )
+from xlir_bench.results import names_in
 from xlir_bench.submissions import ZeroShot, zero_shot
 
 _BIAS, _ENCODER = "language bias", "encoder"
@@ -255,7 +256,7 @@ def short_licence(licence: str | None) -> str | None:
 def zero_shot_of(entrant: Entrant, section: Section) -> str:
     """Whether the encoder is zero-shot on the suite: yes, no, unknown; `yes, audited` where an audit says so."""
     stated = zero_shot_in(entrant, section)
-    return "yes, audited" if stated.holds and stated.audited else _ZERO_SHOT[stated.holds]
+    return f"yes, {stated.basis}" if stated.holds and stated.audited else _ZERO_SHOT[stated.holds]
 
 
 def zero_shot_in(entrant: Entrant, section: Section) -> ZeroShot:
@@ -263,7 +264,8 @@ def zero_shot_in(entrant: Entrant, section: Section) -> ZeroShot:
     stated = entrant.result.zero_shot if entrant.origin == "measured" else None
     if stated is not None:
         holds = {"zero-shot": True, "not zero-shot": False}.get(stated.status)
-        return ZeroShot(holds, stated.because, stated.basis == "audited")
+        unaudited = names_in(entrant.result.model.details, "unaudited") if stated.basis == "partly audited" else None
+        return ZeroShot(holds, stated.because, "audited" in stated.basis, unaudited or ())
     return _declared(entrant.profile.trained_on, section.suite.name.partition(" ")[0])
 
 

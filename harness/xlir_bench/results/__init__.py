@@ -11,7 +11,7 @@ from xlir_bench.results.schema import (
     ZeroShotStatement,
 )
 from xlir_bench.results.store import find_results, leaders_path, load_ranks, load_result, ranks_path, result_path, save
-from xlir_bench.results.zero_shot import ZeroShot, zero_shot, zero_shot_on
+from xlir_bench.results.zero_shot import ZeroShot, names_in, zero_shot, zero_shot_on
 
 __all__ = [
     "Bias",
@@ -27,6 +27,7 @@ __all__ = [
     "leaders_path",
     "load_ranks",
     "load_result",
+    "names_in",
     "ranks_path",
     "result_path",
     "save",

@@ -89,8 +89,8 @@ class ZeroShotStatement(_Part):
     """Whether the model has seen the suite's texts, or their like, in training."""
 
     status: Literal["zero-shot", "not zero-shot", "unknown"]
-    basis: Literal["audited", "declared", "none"] = Field(
-        description="an audit of the training data's texts, or what the model declares that it was trained on"
+    basis: Literal["audited", "partly audited", "declared", "none"] = Field(
+        description="an audit of the texts of all training data or of some, or what the model declares of them"
     )
     because: tuple[str, ...] = Field(default=(), description="what speaks against it")
 

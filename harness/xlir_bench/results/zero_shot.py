@@ -23,7 +23,7 @@ _AROUND = re.compile(r"^(?:beir|nano|mteb)|(?:hardnegatives|retrieval|reranking|
 
 
 Status = Literal["zero-shot", "not zero-shot", "unknown"]
-Basis = Literal["audited", "declared", "none"]
+Basis = Literal["audited", "partly audited", "declared", "none"]
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,13 @@ class ZeroShot:
             or one did; None if nothing was declared.
         because: the names that are of the family, or what the audit found.
         audited: whether an audit of the training data against these very texts takes part in it.
+        unaudited: names of training data that no audit has read, of which there is the declaration only.
     """
 
     holds: bool | None
     because: tuple[str, ...] = ()
     audited: bool = False
+    unaudited: tuple[str, ...] = ()
 
     @property
     def status(self) -> Status:
@@ -49,10 +51,17 @@ class ZeroShot:
     @property
     def basis(self) -> Basis:
         """What the status rests on."""
-        return "audited" if self.audited else "none" if self.holds is None else "declared"
+        if self.audited:
+            return "partly audited" if self.unaudited else "audited"
+        return "none" if self.holds is None else "declared"
 
 
-def zero_shot(trained_on: Sequence[str] | None, suite: str, audit: Mapping[str, Any] | None = None) -> ZeroShot:
+def zero_shot(
+    trained_on: Sequence[str] | None,
+    suite: str,
+    audit: Mapping[str, Any] | None = None,
+    unaudited: Sequence[str] = (),
+) -> ZeroShot:
     """Whether an encoder that was trained on these collections is zero-shot on a suite.
 
     Names are compared without case, punctuation and the words that mteb puts around a name (`Retrieval`,
@@ -67,6 +76,8 @@ def zero_shot(trained_on: Sequence[str] | None, suite: str, audit: Mapping[str, 
         trained_on: names of collections; None if nothing was declared, which is not the same as none.
         suite: a suite's name, or one of mteb's tasks.
         audit: the summary of an audit against this suite (`audit_of`); None where there is none.
+        unaudited: which of the names stand for texts that the audit was not given, such as a teacher's or a base
+            model's.
     """
     leaked = sum(audit["leaked"].values()) if audit else 0
     if leaked:
@@ -75,7 +86,8 @@ def zero_shot(trained_on: Sequence[str] | None, suite: str, audit: Mapping[str, 
         return ZeroShot(None)
     family = _family(suite)
     because = tuple(name for name in trained_on if _family(name) == family)
-    return ZeroShot(not because, because, audited=audit is not None and not because)
+    audited = audit is not None and not because
+    return ZeroShot(not because, because, audited, tuple(unaudited) if audited else ())
 
 
 def zero_shot_on(model: ModelReference, suite: SuiteReference) -> ZeroShot:
@@ -83,9 +95,14 @@ def zero_shot_on(model: ModelReference, suite: SuiteReference) -> ZeroShot:
 
     Details may come from a stranger: what has not the shape of a declaration or an audit is taken as absent.
     """
-    trained = model.details.get("trained_on")
-    named = [str(name) for name in trained] if isinstance(trained, list | tuple) else None
-    return zero_shot(named, suite.name, audit_of(model.details, suite))
+    unaudited = names_in(model.details, "unaudited") or ()
+    return zero_shot(names_in(model.details, "trained_on"), suite.name, audit_of(model.details, suite), unaudited)
+
+
+def names_in(details: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
+    """Names that a model's details list under a key; None where there is no list."""
+    found = details.get(key)
+    return tuple(str(name) for name in found) if isinstance(found, list | tuple) else None
 
 
 def audit_of(details: Mapping[str, Any], suite: SuiteReference) -> Mapping[str, Any] | None:

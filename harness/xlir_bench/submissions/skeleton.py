@@ -35,6 +35,8 @@ parameters:
 trained_on:
 # Records of `xlir-bench audit` on its training data, e.g. [audits/xquad-r.json].
 # audits: []
+# Which names in trained_on stand for texts that these audits were not given, such as a base model's.
+# unaudited: []
 # One sentence.
 description:
 """

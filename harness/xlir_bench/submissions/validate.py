@@ -156,17 +156,20 @@ def _result(submission: Submission, entry: Entry) -> Iterator[tuple[Severity, st
         yield from _agreement(submission.manifest, entry)
         trained = submission.manifest.trained_on if submission.declared.get("trained_on") is not None else None
         audits = [record.summary() for record in _audits(submission)]
-        seen = zero_shot(trained, suite.name, audit_of({"audits": audits}, suite))
+        unaudited = submission.manifest.unaudited
+        seen = zero_shot(trained, suite.name, audit_of({"audits": audits}, suite), unaudited)
         if seen.holds is False:
             found = printable(", ".join(seen.because))
             yield "note", f"not zero-shot: {found}" if seen.audited else f"not zero-shot: it was trained on {found}"
         elif seen.audited:
-            yield "note", "zero-shot: an audit found none of its texts in the training data"
+            rest = f"; of {printable(', '.join(seen.unaudited))} it is declared only" if seen.unaudited else ""
+            yield "note", f"zero-shot: an audit found none of its texts in the training data{rest}"
         stated = result.zero_shot
-        if stated is not None and stated.status != seen.status:
+        if stated is not None and (stated.status, stated.basis) != (seen.status, seen.basis):
             yield (
                 "error",
-                f"states {stated.status}, and from the manifest and its audits follows {seen.status}: run it again",
+                f"states {stated.status} ({stated.basis}), and from the manifest and its audits follows {seen.status} "
+                f"({seen.basis}): run it again",
             )
     if suite.name not in shipped():
         yield "warning", f"the suite {printable(suite.name)!r} is not of this release: its completeness is not checked"
