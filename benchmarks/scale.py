@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import Any, overload
+from typing import Any
 
 import click
 import numpy as np
@@ -48,11 +48,7 @@ class Numbered(Sequence[str]):
     def __len__(self) -> int:
         return self._size
 
-    @overload
-    def __getitem__(self, at: int) -> str: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[str]: ...
-    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+    def __getitem__(self, at: int | slice) -> Any:
         if isinstance(at, slice):
             start, stop, _ = at.indices(self._size)
             return Numbered(max(stop - start, 0), self._first + start)

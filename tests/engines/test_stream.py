@@ -65,6 +65,21 @@ def xquad_r(shared_data):
     return suite, load(suite, shared_data, ["en", "th"])
 
 
+def test_threads_hand_on_pythons_lock_as_before_when_a_run_is_over(xquad_r):
+    turns = []
+
+    class Telling(HashEncoder):
+        def encode(self, texts, *, role, languages):
+            turns.append(sys.getswitchinterval())
+            return super().encode(texts, role=role, languages=languages)
+
+    usual = sys.getswitchinterval()
+    stream(model(Telling()), xquad_r[1], Streaming(900), across_languages=True)
+    assert turns[0] == usual  # queries, before anything is counted
+    assert turns[-1] < usual
+    assert sys.getswitchinterval() == usual
+
+
 @pytest.mark.parametrize("settings", [["monolingual"], ["monolingual", "cross-lingual", "multilingual"]])
 def test_streaming_gives_the_ranks_that_counting_in_memory_gives(xquad_r, settings):
     suite, collection = xquad_r

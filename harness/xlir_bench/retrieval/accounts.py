@@ -97,7 +97,8 @@ class Account:
         self._judged = Judged(starts, own[order], low, high, accounts.wanted.greater_ids[self._judgement])
         self._tally = Tally(*(np.zeros(len(order), np.int32) for _ in range(3)))
         # Rankings of one language of documents stand together: see `Best`.
-        self._ranking = self.query + column * len(accounts.wanted.queries) * accounts.heads.by_language
+        first = column * len(accounts.wanted.queries) if accounts.heads.by_language else 0
+        self._ranking = first + self.query
         self._leaders = accounts._leaders[self._ranking]
 
     def documents(self, rows: Integers, vectors: Vectors, bits: Bits) -> Documents:
