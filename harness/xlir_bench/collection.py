@@ -90,7 +90,7 @@ class Joined(Sequence[str]):
 
 
 @dataclass(frozen=True)
-class Run:
+class LanguageSpan:
     """Texts of one language that stand together: rows `start` to `stop`, exclusive."""
 
     language: str
@@ -120,12 +120,12 @@ class Texts:
         return len(self.ids)
 
     @cached_property
-    def runs(self) -> tuple[Run, ...]:
+    def spans(self) -> tuple[LanguageSpan, ...]:
         """The longest stretches of one language, in order."""
-        merged: list[Run] = []
-        for run in _runs(self.languages):
+        merged: list[LanguageSpan] = []
+        for run in _spans(self.languages):
             if merged and merged[-1].language == run.language:
-                merged[-1] = Run(run.language, merged[-1].start, run.stop)
+                merged[-1] = LanguageSpan(run.language, merged[-1].start, run.stop)
             else:
                 merged.append(run)
         return tuple(merged)
@@ -134,7 +134,7 @@ class Texts:
     def sizes(self) -> dict[str, int]:
         """The number of texts in each language; languages in code order."""
         found: dict[str, int] = {}
-        for run in self.runs:
+        for run in self.spans:
             found[run.language] = found.get(run.language, 0) + run.stop - run.start
         return dict(sorted(found.items()))
 
@@ -142,7 +142,7 @@ class Texts:
     def rows_by_language(self) -> dict[str, Integers]:
         """The positions of each language's texts, ascending; languages in code order."""
         found: dict[str, list[Integers]] = {code: [] for code in self.sizes}
-        for run in self.runs:
+        for run in self.spans:
             found[run.language].append(np.arange(run.start, run.stop, dtype=np.int64))
         return {code: np.concatenate(rows) for code, rows in found.items()}
 
@@ -208,8 +208,8 @@ class Collection:
         """
         digest = hashlib.sha256(column_digest(self.questions))
         for side in (self.queries, self.documents):
-            digest.update(len(side.runs).to_bytes(8, "little"))
-            for run in side.runs:
+            digest.update(len(side.spans).to_bytes(8, "little"))
+            for run in side.spans:
                 digest.update(column_digest([run.language]))
                 digest.update(column_digest(side.ids[run.start : run.stop]))
                 digest.update(column_digest(side.texts[run.start : run.stop]))
@@ -333,21 +333,21 @@ def end_to_end(columns: Sequence[Sequence[str]]) -> Sequence[str]:
     return Joined(columns)
 
 
-def _runs(languages: Sequence[str]) -> Iterator[Run]:
+def _spans(languages: Sequence[str]) -> Iterator[LanguageSpan]:
     """Stretches of one language; neighbours may have the same."""
     if isinstance(languages, Constant):
         if len(languages):
-            yield Run(languages.value, 0, len(languages))
+            yield LanguageSpan(languages.value, 0, len(languages))
     elif isinstance(languages, Joined):
         start = 0
         for part in languages.parts:
-            yield from (Run(run.language, start + run.start, start + run.stop) for run in _runs(part))
+            yield from (LanguageSpan(run.language, start + run.start, start + run.stop) for run in _spans(part))
             start += len(part)
     elif len(languages):
         names = np.asarray(languages, dtype=str)
         bounds = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist(), len(names)]
         for begin, end in pairwise(bounds):
-            yield Run(str(names[begin]), begin, end)
+            yield LanguageSpan(str(names[begin]), begin, end)
 
 
 def _joined_texts(parts: Sequence[Texts]) -> Texts:
@@ -360,7 +360,7 @@ def _joined_texts(parts: Sequence[Texts]) -> Texts:
 
 def _keep(side: Texts, wanted: set[str]) -> tuple[Texts, Integers]:
     """The texts in `wanted` languages, and for every old position its new one, or -1."""
-    runs = [run for run in side.runs if run.language in wanted]
+    runs = [run for run in side.spans if run.language in wanted]
     new_at = np.full(len(side), -1, dtype=np.int64)
     size = 0
     for run in runs:

@@ -72,7 +72,7 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Kept:
+class SavedResult:
     """A result on disk.
 
     Attributes:
@@ -113,7 +113,7 @@ def evaluate(
         InputError: the model does not know a language of the collection, or gave something that is not a vector, or a
             score that is not a number; or `top_k` is too large.
     """
-    model.spoken.check(collection.languages, model.info.id)
+    model.language_support.check(collection.languages, model.info.id)
     clock = _Clock()
     across = any(setting != "monolingual" for setting in suite.settings)
     heads = _heads(suite, collection, across, top_k)
@@ -152,7 +152,7 @@ def run(
     *,
     cache: VectorCache | Streaming | None = None,
     progress: Progress = SILENT,
-) -> Kept:
+) -> SavedResult:
     """`evaluate` and `analysed`, kept in `output`; what an earlier run finished there is taken as it is.
 
     Args:
@@ -172,13 +172,13 @@ def run(
     runs = None if where.top_k is None else runs_path(path)
     earlier = _finished(path, model, suite, collection)
     if earlier is not None and (where.top_k is None or has_runs(earlier, path, where.top_k)):
-        return Kept(earlier, path, measured_now=False, runs=runs)
+        return SavedResult(earlier, path, measured_now=False, runs=runs)
     evaluation = evaluate(model, suite, collection, cache=cache, top_k=where.top_k, progress=progress)
     since = perf_counter()
     result = analysed(evaluation.result, evaluation.ranks)
     timing = result.timing.model_copy(update={"analyse_s": round(perf_counter() - since, 4)})
     result = result.model_copy(update={"timing": timing})
-    kept = Kept(result, save(result, evaluation.ranks, where.folder), measured_now=True, runs=runs)
+    kept = SavedResult(result, save(result, evaluation.ranks, where.folder), measured_now=True, runs=runs)
     if where.top_k is not None:
         write_runs(result, evaluation.ranks, path, where.top_k, progress)
     evaluation.records.clear()

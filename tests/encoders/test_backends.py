@@ -83,7 +83,7 @@ def test_an_export_is_part_of_the_fingerprint_of_its_backend_alone(small, tmp_pa
     (tmp_path / "onnx").mkdir()
     (tmp_path / "onnx" / "model.onnx").write_bytes(b"one")
     assert fingerprint(tmp_path, "sentence-transformers", loaded) == of_torch
-    loaded.choices["backend"] = "onnx"
+    loaded.fingerprint_fields["backend"] = "onnx"
     first = fingerprint(tmp_path, "sentence-transformers", loaded)
     (tmp_path / "onnx" / "model.onnx").write_bytes(b"two")
     assert len({of_torch, first, fingerprint(tmp_path, "sentence-transformers", loaded)}) == 3

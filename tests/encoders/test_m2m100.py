@@ -9,7 +9,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from xlir_bench.encoders import Spoken, m2m100, manifest, resolve
+from xlir_bench.encoders import LanguageSupport, m2m100, manifest, resolve
 from xlir_bench.encoders.checkpoint import Settings
 from xlir_bench.errors import InputError
 
@@ -53,7 +53,12 @@ def encode(loaded, texts=SENTENCES, languages=LANGUAGES):
 def test_vectors_are_those_of_the_whole_model_s_encoder_in_each_text_s_language(checkpoint):
     loaded = m2m100.load(checkpoint, Settings(), "cpu")
     np.testing.assert_allclose(encode(loaded), by_hand(checkpoint, SENTENCES, LANGUAGES), atol=1e-5)
-    assert loaded.choices == {"pooling": "mean", "max_length": 64, "precision": "float32", "fallback": "error"}
+    assert loaded.fingerprint_fields == {
+        "pooling": "mean",
+        "max_length": 64,
+        "precision": "float32",
+        "fallback": "error",
+    }
 
 
 def test_the_language_token_can_be_left_out_of_the_mean(checkpoint):
@@ -86,15 +91,15 @@ def test_a_long_text_keeps_its_language_and_its_end(checkpoint):
 def test_telugu_is_an_error_unless_a_fallback_is_declared(checkpoint):
     with pytest.raises(InputError, match=r"M2M-100 does not know Telugu \(te\).*fallback"):
         encode(m2m100.load(checkpoint, Settings(), "cpu"), ["a"], ["te"])
-    hindi = m2m100.load(checkpoint, Settings(spoken=Spoken(fallback="hi")), "cpu")
+    hindi = m2m100.load(checkpoint, Settings(language_support=LanguageSupport(fallback="hi")), "cpu")
     np.testing.assert_array_equal(encode(hindi, ["a"], ["te"]), encode(hindi, ["a"], ["hi"]))
-    assert hindi.choices["fallback"] == "hi"
+    assert hindi.fingerprint_fields["fallback"] == "hi"
 
 
 @pytest.mark.parametrize("fallback", ["te", "as-is"])
 def test_a_fallback_that_the_model_has_no_code_for_is_refused(checkpoint, fallback):
     with pytest.raises(InputError, match=f"has to be told a language, and has no code for '{fallback}'"):
-        m2m100.load(checkpoint, Settings(spoken=Spoken(fallback=fallback)), "cpu")
+        m2m100.load(checkpoint, Settings(language_support=LanguageSupport(fallback=fallback)), "cpu")
 
 
 def test_filipino_is_called_as_the_model_calls_it(checkpoint):
@@ -131,8 +136,8 @@ def test_a_manifest_s_languages_reach_the_model_and_the_runner(checkpoint, tmp_p
     model = resolve(str(tmp_path), "cpu")
     for codes in (["en", "te"], ["tr"]):
         with pytest.raises(InputError, match="does not know"):
-            model.spoken.check(codes, "m")
-    model.spoken.check(["en", "fil"], "m")
+            model.language_support.check(codes, "m")
+    model.language_support.check(["en", "fil"], "m")
 
 
 def test_another_architecture_is_refused(tmp_path):

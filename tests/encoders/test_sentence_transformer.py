@@ -121,7 +121,7 @@ def test_max_length_cuts_texts(minilm, reference):
         languages=["en"] * 2,
     )
     np.testing.assert_allclose(short, long, atol=1e-5)
-    assert loaded.choices["max_length"] == 8
+    assert loaded.fingerprint_fields["max_length"] == 8
 
 
 def test_pickled_weights_are_refused(minilm, tmp_path):

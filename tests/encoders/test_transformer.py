@@ -57,7 +57,7 @@ def encode(loaded, texts, role="query"):
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_vectors_are_those_computed_by_hand(checkpoint, pooling):
     loaded = transformer.load(checkpoint, Settings(pooling=pooling), "cpu")
-    assert loaded.choices == {"pooling": pooling, "max_length": 24, "precision": "float32"}
+    assert loaded.fingerprint_fields == {"pooling": pooling, "max_length": 24, "precision": "float32"}
     vectors = encode(loaded, TEXTS)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(vectors, by_hand(checkpoint, TEXTS, pooling, 24), atol=1e-5)

@@ -11,7 +11,7 @@ import small_models
 import torch
 import transformers
 
-from xlir_bench.encoders import Spoken, xlm
+from xlir_bench.encoders import LanguageSupport, xlm
 from xlir_bench.encoders.checkpoint import Settings
 from xlir_bench.errors import InputError, MissingResourceError
 
@@ -26,7 +26,7 @@ def checkpoint(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def one_line(tmp_path_factory):
     pytest.importorskip("sacremoses")
     return small_models.save_xlm(tmp_path_factory.mktemp("xlm"))
 
@@ -69,10 +69,10 @@ def test_the_language_is_part_of_the_vector_where_the_model_is_told_it(told):
 def test_a_language_without_an_id_is_an_error_unless_a_fallback_is_declared(told):
     with pytest.raises(InputError, match=r"XLM does not know French \(fr\)"):
         encode(xlm.load(told, Settings(), "cpu"), ["chat"], ["fr"])
-    loaded = xlm.load(told, Settings(spoken=Spoken(fallback="en")), "cpu")
+    loaded = xlm.load(told, Settings(language_support=LanguageSupport(fallback="en")), "cpu")
     np.testing.assert_array_equal(encode(loaded, ["chat"], ["fr"]), encode(loaded, ["chat"], ["en"]))
     with pytest.raises(InputError, match="no id for 'fr'; it has de en tr"):
-        xlm.load(told, Settings(spoken=Spoken(fallback="fr")), "cpu")
+        xlm.load(told, Settings(language_support=LanguageSupport(fallback="fr")), "cpu")
 
 
 def test_another_architecture_is_refused(tmp_path):

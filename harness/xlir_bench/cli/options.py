@@ -24,6 +24,15 @@ class EncoderOptions(TypedDict):
     batch_tokens: int | None
     trust_remote_code: bool
     stored_as: Literal["float32", "float16"]
+    similarity: Literal["cosine", "dot", "euclidean", "manhattan"] | None
+    query_prompt: str | None
+    document_prompt: str | None
+    query_prompt_name: str | None
+    document_prompt_name: str | None
+    pooling: Literal["mean", "cls", "pooler", "last-token"] | None
+    max_length: int | None
+    truncate_dim: int | None
+    registry: bool
 
 
 class StreamingOptions(TypedDict):
@@ -145,6 +154,27 @@ _ENCODER: tuple[Decorator, ...] = (
         default="float32",
         show_default=True,
         help="Type of stored vectors; float16 rounds all vectors of the run.",
+    ),
+    click.option(
+        "--similarity",
+        type=click.Choice(["cosine", "dot", "euclidean", "manhattan"]),
+        help="How vectors are compared.  [default: what the model declares, else cosine]",
+    ),
+    click.option("--query-prompt", metavar="TEXT", help="Put before each query; '' for none.  [default: the model's]"),
+    click.option("--document-prompt", metavar="TEXT", help="Put before each document."),
+    click.option("--query-prompt-name", metavar="NAME", help="Which of the model's own prompts queries get."),
+    click.option("--document-prompt-name", metavar="NAME", help="Which of the model's own prompts documents get."),
+    click.option(
+        "--pooling",
+        type=click.Choice(["mean", "cls", "pooler", "last-token"]),
+        help="Of a transformers checkpoint.  [default: what its files declare]",
+    ),
+    click.option("--max-length", type=click.IntRange(min=1), help="Tokens after which a text is cut."),
+    click.option("--truncate-dim", type=click.IntRange(min=1), help="Keep the first N dimensions of each vector."),
+    click.option(
+        "--registry/--no-registry",
+        default=True,
+        help="Take prompts from mteb's registry where a checkpoint has none.  [default: registry]",
     ),
 )
 

@@ -7,6 +7,7 @@ from xlir_bench.encoders.checkpoint import Options
 from xlir_bench.encoders.encode import Encoded, encode_texts
 from xlir_bench.encoders.protocol import (
     Encoder,
+    LanguageSupport,
     Lexical,
     LexicalIndex,
     Lookup,
@@ -14,7 +15,6 @@ from xlir_bench.encoders.protocol import (
     ModelInfo,
     Role,
     Similarity,
-    Spoken,
     Vectors,
 )
 from xlir_bench.encoders.resolve import bundled, resolve
@@ -22,6 +22,7 @@ from xlir_bench.encoders.resolve import bundled, resolve
 __all__ = [
     "Encoded",
     "Encoder",
+    "LanguageSupport",
     "Lexical",
     "LexicalIndex",
     "Lookup",
@@ -30,7 +31,6 @@ __all__ = [
     "Options",
     "Role",
     "Similarity",
-    "Spoken",
     "VectorCache",
     "Vectors",
     "bundled",

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from xlir_bench.encoders.protocol import Encoder, Role, Similarity, Spoken
+from xlir_bench.encoders.protocol import Encoder, LanguageSupport, Role, Similarity
 from xlir_bench.errors import InputError, MissingResourceError, XlirError
 
-Pooling = Literal["mean", "mean-of-text", "cls", "pooler"]
+Pooling = Literal["mean", "mean-of-text", "cls", "pooler", "last-token"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Backend = Literal["torch", "onnx", "openvino"]
 
@@ -48,10 +48,14 @@ class Settings:
         prompts: the text put before a query and before a document.
         similarity: how two vectors are compared.
         precision: of weights and computation.
-        spoken: the languages that the model knows.
+        language_support: the languages that the model knows.
         backend: what computes: torch, or an ONNX or OpenVINO export where sentence-transformers supports it.
         batch_tokens: tokens per batch, padding included; what suits the device if it is None.
         trust_remote_code: whether code that comes with the model may run, and pickled weights may be read.
+        prompt_names: for each role, the name of one of the checkpoint's own prompts; counts where `prompts` has no
+            text for the role.
+        truncate_dim: the first so many dimensions of each vector are kept.
+        registry: whether prompts may be taken from mteb's registry where the checkpoint has none.
     """
 
     pooling: Pooling | None = None
@@ -59,10 +63,13 @@ class Settings:
     prompts: Mapping[Role, str] | None = None
     similarity: Similarity | None = None
     precision: Precision = "float32"
-    spoken: Spoken = field(default_factory=Spoken)
+    language_support: LanguageSupport = field(default_factory=LanguageSupport)
     backend: Backend = "torch"
     batch_tokens: int | None = None
     trust_remote_code: bool = False
+    prompt_names: Mapping[Role, str] | None = None
+    truncate_dim: int | None = None
+    registry: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,13 @@ class Options:
         batch_tokens: see `Settings`.
         trust_remote_code: see `Settings`.
         stored_as: the type of stored vectors; float16 halves the cache, and all vectors of the run are rounded to it.
+        similarity: see `Settings`; what the model itself declares if it is None.
+        query_prompt, document_prompt: the text put before each query or document; the empty string means none.
+        query_prompt_name, document_prompt_name: see `Settings.prompt_names`.
+        pooling: see `Settings`.
+        max_length: see `Settings`.
+        truncate_dim: see `Settings`.
+        registry: see `Settings`.
     """
 
     precision: Precision | Literal["auto"] | None = None
@@ -83,6 +97,15 @@ class Options:
     batch_tokens: int | None = None
     trust_remote_code: bool = False
     stored_as: Literal["float32", "float16"] = "float32"
+    similarity: Similarity | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    query_prompt_name: str | None = None
+    document_prompt_name: str | None = None
+    pooling: Pooling | None = None
+    max_length: int | None = None
+    truncate_dim: int | None = None
+    registry: bool = True
 
     def over(self, settings: Settings, device: str) -> Settings:
         """The settings in force on a device."""
@@ -93,7 +116,24 @@ class Options:
             backend=self.backend or settings.backend,
             batch_tokens=self.batch_tokens or settings.batch_tokens,
             trust_remote_code=self.trust_remote_code,
+            prompts=_over(settings.prompts, self.query_prompt, self.document_prompt),
+            prompt_names=_over(settings.prompt_names, self.query_prompt_name, self.document_prompt_name),
+            similarity=self.similarity or settings.similarity,
+            pooling=self.pooling or settings.pooling,
+            max_length=self.max_length or settings.max_length,
+            truncate_dim=self.truncate_dim or settings.truncate_dim,
+            registry=self.registry and settings.registry,
         )
+
+
+def _over(given: Mapping[Role, str] | None, query: str | None, document: str | None) -> Mapping[Role, str] | None:
+    """What is given for each role, with what was chosen for a role in its place; None where nothing is."""
+    chosen: dict[Role, str] = dict(given or {})
+    if query is not None:
+        chosen["query"] = query
+    if document is not None:
+        chosen["document"] = document
+    return chosen if chosen or given is not None else None
 
 
 @dataclass(frozen=True)
@@ -104,14 +144,15 @@ class Loaded:
         encoder: the model.
         prompts: exactly what is put before each query and document.
         similarity: as the manifest or the checkpoint says.
-        choices: settings in force that decide a vector beside weights and prompts: pooling, max_length, precision.
+        fingerprint_fields: settings in force that change a vector beside weights and prompts: pooling, max_length,
+            precision and others.
         details: what else there is to say for `ModelInfo.details`.
     """
 
     encoder: Encoder
     prompts: dict[str, str]
     similarity: Similarity
-    choices: dict[str, Any]
+    fingerprint_fields: dict[str, Any]
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -162,7 +203,7 @@ def loading(folder: Path, library: str) -> Iterator[None]:
     except XlirError:
         raise
     except Exception as error:
-        raise InputError(f"{folder}: {library} cannot load it ({told(error)})") from error
+        raise InputError(f"{folder}: {library} cannot load it ({one_line(error)})") from error
 
 
 def weight_options(settings: Settings) -> dict[str, Any]:
@@ -228,9 +269,9 @@ def fingerprint(folder: Path, adapter: str, loaded: Loaded) -> str:
     called do not. Other folders inside, such as `results/`, do not count either.
     """
     digest = hashlib.sha256()
-    use = {"scheme": _SCHEME, "adapter": adapter, "prompts": loaded.prompts, **loaded.choices}
+    use = {"scheme": _SCHEME, "adapter": adapter, "prompts": loaded.prompts, **loaded.fingerprint_fields}
     digest.update(json.dumps(use, sort_keys=True).encode())
-    for path in deciding_files(folder, loaded.choices.get("backend", "torch")):
+    for path in deciding_files(folder, loaded.fingerprint_fields.get("backend", "torch")):
         digest.update(b"\0" + path.relative_to(folder).as_posix().encode() + b"\0")
         digest.update(path.stat().st_size.to_bytes(8, "little"))
         with path.open("rb") as file:
@@ -334,6 +375,6 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in deciding_files(folder))
 
 
-def told(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """An error of a library in one line, with its kind."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -21,10 +21,10 @@ from xlir_bench.encoders.checkpoint import (
     Foreign,
     Settings,
     deciding_files,
+    one_line,
     package,
     pickled_only,
     refuse_unsafe,
-    told,
 )
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.files import cache_folder
@@ -110,7 +110,7 @@ def _tensors(path: Path) -> dict[str, Foreign]:
         # The restricted unpickler: tensors and plain containers only, whatever was allowed.
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"{path}: torch's restricted unpickler cannot read it ({told(error)})") from error
+        raise InputError(f"{path}: torch's restricted unpickler cannot read it ({one_line(error)})") from error
     if not isinstance(loaded, Mapping) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
         raise InputError(f"{path}: not a mapping from names to tensors, as save_pretrained() once wrote it")
     seen: set[int] = set()

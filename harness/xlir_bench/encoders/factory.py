@@ -27,7 +27,7 @@ from typing import Any
 
 from xlir_bench.collection import Texts
 from xlir_bench.encoders import sentence_transformer
-from xlir_bench.encoders.checkpoint import Foreign, Loaded, Settings, package, pick_device, told
+from xlir_bench.encoders.checkpoint import Foreign, Loaded, Settings, one_line, package, pick_device
 from xlir_bench.encoders.encode import encode_texts
 from xlir_bench.encoders.protocol import Encoder, Model, ModelInfo, Role, Vectors
 from xlir_bench.errors import InputError, XlirError
@@ -143,7 +143,7 @@ def load(model_id: str, place: str, name: str, device: str | None) -> Model:
         fingerprint=identity,
         prompts=loaded.prompts,
         similarity=loaded.similarity,
-        details={**loaded.choices, **loaded.details},
+        details={**loaded.fingerprint_fields, **loaded.details},
     )
     return Model(info, loaded.encoder)
 
@@ -197,7 +197,7 @@ def _module(model_id: str, place: str) -> ModuleType:
     except XlirError:
         raise
     except Exception as error:
-        raise InputError(f"{model_id}: {place} cannot be imported ({told(error)})") from error
+        raise InputError(f"{model_id}: {place} cannot be imported ({one_line(error)})") from error
     return module
 
 
@@ -210,7 +210,7 @@ def _made(model_id: str, factory: Callable[..., Any], device: str | None) -> For
     except XlirError:
         raise
     except Exception as error:
-        raise InputError(f"{model_id}: the factory failed ({told(error)})") from error
+        raise InputError(f"{model_id}: the factory failed ({one_line(error)})") from error
 
 
 def probed(encoder: Encoder, model_id: str, source: bytes) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from xlir_bench.encoders.batching import Pace, mean_of, padded
 from xlir_bench.encoders.checkpoint import Foreign, Loaded, Settings, loading, package, prompts_of
 from xlir_bench.encoders.converted import safe_weights
-from xlir_bench.encoders.protocol import Role, Spoken, Vectors
+from xlir_bench.encoders.protocol import LanguageSupport, Role, Vectors
 from xlir_bench.encoders.transformer import (
     TransformerEncoder,
     described,
@@ -34,9 +34,9 @@ _COMPUTED = "embed_positions."
 
 
 class M2M100Encoder(TransformerEncoder):
-    """See the module. Texts in languages that the model has no code for are treated as `spoken` says."""
+    """See the module. Texts in languages that the model has no code for are treated as `language_support` says."""
 
-    spoken: Spoken = Spoken()
+    language_support: LanguageSupport = LanguageSupport()
 
     def tokenise(self, texts: Sequence[str], role: Role, languages: Sequence[str]) -> list[list[int]]:
         """See `TokenEncoder.tokenise`.
@@ -67,7 +67,7 @@ class M2M100Encoder(TransformerEncoder):
         return vectors
 
     def _language_token(self, code: str) -> int:
-        treated = self.spoken.treated_as(code, "M2M-100")
+        treated = self.language_support.treated_as(code, "M2M-100")
         return int(self.tokenizer.get_lang_id(OWN_CODES.get(treated, treated)))
 
 
@@ -90,13 +90,13 @@ def load(folder: Path, settings: Settings, device: str) -> Loaded:
             raise InputError(f"{folder}: {config.model_type} is not M2M-100")
         tokenizer = library.M2M100Tokenizer.from_pretrained(str(weights), local_files_only=True)
         model = _encoder(weights, config, settings)
-    spoken = _spoken(settings.spoken, set(tokenizer.lang_code_to_id))
+    language_support = _supported(settings.language_support, set(tokenizer.lang_code_to_id))
     max_length = length_within(folder, settings, config.max_position_embeddings, config.max_position_embeddings)
     prompts = prompts_of(settings)
     pace = Pace(device, settings.batch_tokens)
     encoder = M2M100Encoder(model.to(device), tokenizer, pooling, max_length, prompts, pace)
-    encoder.spoken = spoken
-    return described(NAME, encoder, settings, {"fallback": spoken.fallback})
+    encoder.language_support = language_support
+    return described(NAME, encoder, settings, {"fallback": language_support.fallback})
 
 
 def _encoder(folder: Path, config: Foreign, settings: Settings) -> Foreign:
@@ -134,7 +134,7 @@ def _tensors(folder: Path) -> Iterator[tuple[str, Foreign]]:
                     yield name, file.get_tensor(name)
 
 
-def _spoken(declared: Spoken, codes: set[str]) -> Spoken:
+def _supported(declared: LanguageSupport, codes: set[str]) -> LanguageSupport:
     """What the model has codes for, with the declared fallback.
 
     Raises:
@@ -144,4 +144,4 @@ def _spoken(declared: Spoken, codes: set[str]) -> Spoken:
     fallback = declared.fallback
     if fallback != "error" and fallback not in known:
         raise InputError(f"languages.fallback: M2M-100 has to be told a language, and has no code for {fallback!r}")
-    return Spoken(known=frozenset(code for code in known if declared.knows(code)), fallback=fallback)
+    return LanguageSupport(known=frozenset(code for code in known if declared.knows(code)), fallback=fallback)

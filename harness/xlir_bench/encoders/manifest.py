@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from xlir_bench.encoders.adapters import SOURCES, SourceKind
 from xlir_bench.encoders.checkpoint import Backend, Pooling, Precision, Settings
-from xlir_bench.encoders.protocol import Role, Similarity, Spoken
+from xlir_bench.encoders.protocol import LanguageSupport, Role, Similarity
 from xlir_bench.errors import InputError, at
 from xlir_bench.languages import LANGUAGES, language
 
@@ -121,12 +121,12 @@ class Languages(_Part):
             _check_codes([value])
         return value
 
-    def spoken(self) -> Spoken:
+    def language_support(self) -> LanguageSupport:
         """The same, as the adapters and the runner ask for it."""
         if isinstance(self.supported, AllBut):
-            return Spoken(unknown=frozenset(self.supported.codes), fallback=self.fallback)
+            return LanguageSupport(unknown=frozenset(self.supported.codes), fallback=self.fallback)
         known = None if self.supported == "all" else frozenset(self.supported)
-        return Spoken(known=known, fallback=self.fallback)
+        return LanguageSupport(known=known, fallback=self.fallback)
 
 
 class Prompts(_Part):
@@ -149,6 +149,7 @@ class Manifest(_Part):
         similarity: how vectors are compared.
         precision: of weights and computation.
         backend: torch, or an ONNX or OpenVINO export of a sentence-transformers model.
+        truncate_dim: the first so many dimensions of each vector are kept.
         languages: what the model knows.
         licence: of the weights, as an SPDX identifier where there is one.
         parameters: how many the model has.
@@ -167,6 +168,7 @@ class Manifest(_Part):
     similarity: Similarity | None = None
     precision: Precision = "float32"
     backend: Backend = "torch"
+    truncate_dim: Annotated[int, Field(gt=0)] | None = None
     languages: Languages = Languages()
     licence: Annotated[str, Field(min_length=1)]
     parameters: Annotated[int, Field(ge=0)] | None = None
@@ -210,8 +212,9 @@ class Manifest(_Part):
             prompts=prompts,
             similarity=self.similarity,
             precision=self.precision,
-            spoken=self.languages.spoken(),
+            language_support=self.languages.language_support(),
             backend=self.backend,
+            truncate_dim=self.truncate_dim,
         )
 
 

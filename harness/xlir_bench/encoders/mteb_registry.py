@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xlir_bench.encoders.checkpoint import Foreign, Options, no_loading_bars, package, pick_device, told
+from xlir_bench.encoders.checkpoint import Foreign, Options, no_loading_bars, one_line, package, pick_device
 from xlir_bench.errors import InputError, MissingResourceError, unknown_name
 
 NAME = "mteb"
@@ -59,7 +59,7 @@ def make(meta: Foreign, revision: str | None, device: str | None, options: Optio
             return meta.load_model(device=pick_device(device), **kwargs)
     except (OSError, ImportError) as error:
         raise MissingResourceError(
-            f"mteb:{meta.name} is not on this machine and cannot be fetched, or lacks a package ({told(error)})"
+            f"mteb:{meta.name} is not on this machine and cannot be fetched, or lacks a package ({one_line(error)})"
         ) from None
     except Exception as error:
-        raise InputError(f"mteb:{meta.name}: mteb cannot load it ({told(error)})") from error
+        raise InputError(f"mteb:{meta.name}: mteb cannot load it ({one_line(error)})") from error

@@ -64,7 +64,7 @@ def plan(model: Model, collection: Collection, cache: VectorCache | None) -> Pla
     Raises:
         InputError: the model does not know a language of the collection. What the model raises itself passes through.
     """
-    model.spoken.check(collection.languages, model.info.id)
+    model.language_support.check(collection.languages, model.info.id)
     sides: tuple[tuple[Role, Texts], ...] = (("query", collection.queries), ("document", collection.documents))
     texts = sum(len(side) for _, side in sides)
     retriever = model.retriever

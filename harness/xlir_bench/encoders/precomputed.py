@@ -18,7 +18,7 @@ from typing import get_args
 
 import numpy as np
 
-from xlir_bench.encoders.checkpoint import package, told
+from xlir_bench.encoders.checkpoint import one_line, package
 from xlir_bench.encoders.protocol import Role, Vectors
 from xlir_bench.errors import InputError
 
@@ -48,7 +48,7 @@ class Precomputed:
         except InputError:
             raise
         except Exception as error:  # three libraries, each with errors of its own on a file that is not right
-            raise InputError(f"{path}: no precomputed embeddings ({told(error)})") from None
+            raise InputError(f"{path}: no precomputed embeddings ({one_line(error)})") from None
         for role, (ids, vectors) in columns.items():
             if vectors.ndim != 2 or len(vectors) != len(ids):
                 raise InputError(f"{path}: {role}: {len(ids)} ids, but vectors of shape {vectors.shape}")

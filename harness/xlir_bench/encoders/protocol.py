@@ -13,7 +13,8 @@ from xlir_bench.errors import InputError
 from xlir_bench.languages import LANGUAGES
 
 Role = Literal["query", "document"]
-Similarity = Literal["cosine", "dot"]
+Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
+"""How two vectors are compared. Of the two distances the score is the negated distance, as in sentence-transformers."""
 Vectors = npt.NDArray[np.float32]
 
 
@@ -69,7 +70,7 @@ class Lookup(Protocol):
 
 
 @dataclass(frozen=True)
-class Spoken:
+class LanguageSupport:
     """Which languages a model knows, and what becomes of a text in another.
 
     Attributes:
@@ -161,4 +162,4 @@ class Model:
 
     info: ModelInfo
     retriever: Encoder | Lookup | Lexical
-    spoken: Spoken = field(default_factory=Spoken)
+    language_support: LanguageSupport = field(default_factory=LanguageSupport)

@@ -198,7 +198,9 @@ def _declared(asked: _Asked, folder: Path) -> Model:
         details["unaudited"] = list(declared.unaudited)
     info = replace(model.info, details={**model.info.details, **details})
     # The adapter knows better where the model itself has a table of languages.
-    return Model(info, model.retriever, getattr(model.retriever, "spoken", declared.languages.spoken()))
+    return Model(
+        info, model.retriever, getattr(model.retriever, "language_support", declared.languages.language_support())
+    )
 
 
 def _of_source(asked: _Asked, declared: Manifest, folder: Path) -> Model:
@@ -284,7 +286,7 @@ def _load(asked: _Asked, checkpoint: _Checkpoint) -> Model:
     digest = fingerprint(checkpoint.folder, checkpoint.adapter, loaded)
     loaded = replace(loaded, details={**loaded.details, "bytes": size_of(checkpoint.folder)})
     info = _info(asked, digest, loaded, checkpoint.revision)
-    return Model(info, loaded.encoder, getattr(loaded.encoder, "spoken", settings.spoken))
+    return Model(info, loaded.encoder, getattr(loaded.encoder, "language_support", settings.language_support))
 
 
 def _info(asked: _Asked, digest: str, loaded: Loaded, revision: str | None) -> ModelInfo:
@@ -295,7 +297,7 @@ def _info(asked: _Asked, digest: str, loaded: Loaded, revision: str | None) -> M
         revision=revision,
         prompts=loaded.prompts,
         similarity=loaded.similarity,
-        details={**loaded.choices, **loaded.details},
+        details={**loaded.fingerprint_fields, **loaded.details},
     )
 
 

@@ -177,13 +177,15 @@ def wrapped(model: Foreign, settings: Settings, device: str) -> Loaded:
         "parameters": parameters or None,  # an exported model does not say
         "device": device,
     }
-    choices: dict[str, Any] = {
+    fingerprint_fields: dict[str, Any] = {
         "max_length": limit_of(model),
         "precision": next((str(p.dtype).removeprefix("torch.") for p in model.parameters()), settings.precision),
     }
     if settings.backend != "torch":
-        choices["backend"] = settings.backend
-    return Loaded(_encoder(model, prompts, pace), {str(r): t for r, t in prompts.items()}, similarity, choices, details)
+        fingerprint_fields["backend"] = settings.backend
+    return Loaded(
+        _encoder(model, prompts, pace), {str(r): t for r, t in prompts.items()}, similarity, fingerprint_fields, details
+    )
 
 
 def dimensions_of(model: Foreign) -> int:

@@ -31,7 +31,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from xlir_bench.encoders.checkpoint import Foreign, package, told
+from xlir_bench.encoders.checkpoint import Foreign, one_line, package
 from xlir_bench.encoders.protocol import Role, Vectors
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.files import cache_folder, replacing
@@ -155,7 +155,7 @@ class ServerEncoder:
             try:
                 answer = self._post(texts)
             except OSError as error:  # requests' exceptions are all of this family
-                reason = self._clean(told(error))
+                reason = self._clean(one_line(error))
             else:
                 if answer.status_code == 200:
                     return self._vectors(answer, len(texts))
@@ -198,7 +198,7 @@ class ServerEncoder:
             positions = [int(row["index"]) for row in rows]
             vectors = np.array([row["embedding"] for row in rows], dtype=np.float32)
         except (ValueError, TypeError, KeyError) as error:
-            reason = self._clean(told(error))[:200]
+            reason = self._clean(one_line(error))[:200]
             raise InputError(f"{self._who()} answered with something else than embeddings ({reason})") from None
         if positions != list(range(expected)):
             raise InputError(f"{self._who()} returned {len(rows)} vectors for {expected} texts")

@@ -90,8 +90,10 @@ def load(folder: Path, settings: Settings, device: str) -> Loaded:
     return described(NAME, encoder, settings, {})
 
 
-def described(adapter: str, encoder: TransformerEncoder, settings: Settings, choices: Mapping[str, Any]) -> Loaded:
-    """An encoder with what there is to say about it; `choices` are added to those that all have."""
+def described(
+    adapter: str, encoder: TransformerEncoder, settings: Settings, fingerprint_fields: Mapping[str, Any]
+) -> Loaded:
+    """An encoder with what there is to say about it; `fingerprint_fields` are added to those that all have."""
     details = {
         "adapter": adapter,
         "architecture": type(encoder.model).__name__,
@@ -102,7 +104,7 @@ def described(adapter: str, encoder: TransformerEncoder, settings: Settings, cho
     common = {"pooling": encoder.pooling, "max_length": encoder.max_length, "precision": settings.precision}
     similarity = settings.similarity or "cosine"
     prompts = {str(role): text for role, text in encoder.prompts.items()}
-    return Loaded(encoder, prompts, similarity, {**common, **choices}, details)
+    return Loaded(encoder, prompts, similarity, {**common, **fingerprint_fields}, details)
 
 
 def from_folder(folder: Path, settings: Settings, device: str) -> tuple[Foreign, Foreign]:

@@ -23,7 +23,7 @@ from sentence_transformers.base.modules import InputModule
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from xlir_bench.encoders.checkpoint import Loaded, Settings, no_loading_bars, refuse_unsafe, told
+from xlir_bench.encoders.checkpoint import Loaded, Settings, no_loading_bars, one_line, refuse_unsafe
 from xlir_bench.encoders.sentence_transformer import wrapped
 from xlir_bench.errors import InputError
 
@@ -185,7 +185,7 @@ def load(folder: Path, settings: Settings, device: str) -> Loaded:
         with no_loading_bars():
             model = SentenceTransformer(modules=[TwoPath.load(str(folder))], device=device)
     except Exception as error:  # the libraries below raise whatever they like on files that are not right
-        raise InputError(f"{folder}: not a two-path encoder ({told(error)})") from error
+        raise InputError(f"{folder}: not a two-path encoder ({one_line(error)})") from error
     model.to(getattr(torch, settings.precision))
     if settings.max_length is not None:
         model.max_seq_length = settings.max_length

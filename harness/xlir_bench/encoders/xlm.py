@@ -15,7 +15,7 @@ from typing import Any
 
 from xlir_bench.encoders.batching import Pace
 from xlir_bench.encoders.checkpoint import Foreign, Loaded, Settings, loading, package, prompts_of
-from xlir_bench.encoders.protocol import Role, Spoken
+from xlir_bench.encoders.protocol import LanguageSupport, Role
 from xlir_bench.encoders.transformer import (
     TransformerEncoder,
     described,
@@ -38,7 +38,7 @@ class XlmEncoder(TransformerEncoder):
     """See the module. `language_ids` is empty where the model is not told the language."""
 
     language_ids: Mapping[str, int]
-    spoken: Spoken
+    language_support: LanguageSupport
 
     def tokenise(self, texts: Sequence[str], role: Role, languages: Sequence[str]) -> list[list[int]]:
         """See `TokenEncoder.tokenise`.
@@ -48,7 +48,7 @@ class XlmEncoder(TransformerEncoder):
             MissingResourceError: what cuts the words of a language is not installed.
         """
         prompted = [self.prompts[role] + text for text in texts]
-        treated = [self.spoken.treated_as(code, "XLM") for code in languages]
+        treated = [self.language_support.treated_as(code, "XLM") for code in languages]
         if not hasattr(self.tokenizer, "moses_pipeline"):  # a tokenizer.json knows no languages
             return super().tokenise(texts, role, treated)
         for code in sorted(set(treated) & set(_SEGMENTERS)):
@@ -64,7 +64,7 @@ class XlmEncoder(TransformerEncoder):
         if not self.language_ids:
             return {}
         torch = package("torch", NAME)
-        ids = [self.language_ids[self.spoken.treated_as(code, "XLM")] for code in languages]
+        ids = [self.language_ids[self.language_support.treated_as(code, "XLM")] for code in languages]
         return {"langs": torch.tensor(ids, device=tokens.device).unsqueeze(1).expand_as(tokens)}
 
     def _tokens(self, text: str, code: str) -> list[int]:
@@ -99,8 +99,8 @@ def load(folder: Path, settings: Settings, device: str) -> Loaded:
     encoder.language_ids = dict(getattr(config, "lang2id", None) or {}) if told_languages else {}
     if told_languages and not encoder.language_ids:
         raise InputError(f"{folder / 'config.json'}: the model has language embeddings but no lang2id to choose by")
-    encoder.spoken = _spoken(settings.spoken, encoder.language_ids)
-    return described(NAME, encoder, settings, {"fallback": encoder.spoken.fallback})
+    encoder.language_support = _supported(settings.language_support, encoder.language_ids)
+    return described(NAME, encoder, settings, {"fallback": encoder.language_support.fallback})
 
 
 def _check_segmenter(code: str) -> None:
@@ -123,7 +123,7 @@ def _check_segmenter(code: str) -> None:
         )
 
 
-def _spoken(declared: Spoken, language_ids: Mapping[str, int]) -> Spoken:
+def _supported(declared: LanguageSupport, language_ids: Mapping[str, int]) -> LanguageSupport:
     """What the model has ids for, with the declared fallback.
 
     Raises:
@@ -134,4 +134,6 @@ def _spoken(declared: Spoken, language_ids: Mapping[str, int]) -> Spoken:
     if declared.fallback != "error" and declared.fallback not in language_ids:
         known = " ".join(sorted(language_ids))
         raise InputError(f"languages.fallback: this XLM model has no id for {declared.fallback!r}; it has {known}")
-    return Spoken(known=frozenset(code for code in language_ids if declared.knows(code)), fallback=declared.fallback)
+    return LanguageSupport(
+        known=frozenset(code for code in language_ids if declared.knows(code)), fallback=declared.fallback
+    )

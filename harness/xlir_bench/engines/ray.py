@@ -23,7 +23,7 @@ from typing import Any
 
 from xlir_bench.collection import Texts
 from xlir_bench.encoders import Model
-from xlir_bench.encoders.checkpoint import Foreign, package, told
+from xlir_bench.encoders.checkpoint import Foreign, one_line, package
 from xlir_bench.engines.ray_worker import Shared, Worker
 from xlir_bench.engines.records import Node, Records
 from xlir_bench.engines.work import Counted, ShardWork
@@ -88,7 +88,7 @@ class RayEngine:
                     return run.finish()
             except ray.exceptions.RayError as error:
                 raise MissingResourceError(
-                    f"the Ray cluster failed: {told(error)}; the shards counted are kept"
+                    f"the Ray cluster failed: {one_line(error)}; the shards counted are kept"
                 ) from None
             finally:
                 run.dismiss()
@@ -284,7 +284,7 @@ class _Run:
             if isinstance(cause, XlirError):
                 # That of Ray is of our class as well, but says its message with a traceback.
                 raise type(cause)(str(cause)) from None
-            raise InputError(f"{what}: {told(cause)}") from None
+            raise InputError(f"{what}: {one_line(cause)}") from None
         except errors.RayError as error:
             if forgiving:
                 return None
@@ -328,7 +328,7 @@ def _connected() -> Iterator[Foreign]:
             ray.init(address="local", include_dashboard=False, **quiet)
     except Exception as error:
         place = f"RAY_ADDRESS={address}: there is no cluster to connect to" if address else "Ray does not start here"
-        raise MissingResourceError(f"{place} ({told(error)})") from None
+        raise MissingResourceError(f"{place} ({one_line(error)})") from None
     try:
         yield ray
     finally:

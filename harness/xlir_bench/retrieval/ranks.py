@@ -191,10 +191,10 @@ def _places(rows: Integers, documents: Texts) -> npt.NDArray[np.int32]:
     """Where documents stand when languages are put one after the other, each in the order of the collection."""
     first = dict(zip(documents.sizes, np.cumsum([0, *documents.sizes.values()]).tolist(), strict=False))
     shifts = []
-    for run in documents.runs:
+    for run in documents.spans:
         shifts.append(first[run.language] - run.start)
         first[run.language] += run.stop - run.start
-    starts = np.array([run.start for run in documents.runs])
+    starts = np.array([run.start for run in documents.spans])
     shift = np.array(shifts)[np.searchsorted(starts, rows, side="right") - 1]
     return np.where(rows >= 0, rows + shift, -1).astype(np.int32)
 

@@ -212,9 +212,9 @@ def _agreement(manifest: Manifest, entry: Entry) -> Iterator[tuple[Severity, str
         yield "error", f"was made with the prompts {printable(model.prompts)}, and the manifest declares others"
     if manifest.source.hub is not None and model.revision not in (None, manifest.source.revision):
         yield "error", f"was made with revision {printable(model.revision)}, and the manifest declares another"
-    spoken = manifest.languages.spoken()
+    language_support = manifest.languages.language_support()
     if manifest.languages.fallback == "error":
-        unknown = [code for code in entry.result.suite.languages if not spoken.knows(code)]
+        unknown = [code for code in entry.result.suite.languages if not language_support.knows(code)]
         if unknown:
             yield "error", f"has {printable(' '.join(unknown))}, which the manifest says that the model does not know"
 

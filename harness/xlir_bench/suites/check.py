@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xlir_bench.collection import Collection, Run, Texts
+from xlir_bench.collection import Collection, LanguageSpan, Texts
 from xlir_bench.languages import LANGUAGES
 from xlir_bench.suites.schema import Expectation, Suite
 from xlir_bench.suites.stored import StoredColumn
@@ -90,7 +90,7 @@ def check(suite: Suite, collection: Collection) -> list[LanguageCheck]:
                 Expectation.count(expect.queries, code),
                 Expectation.count(expect.documents, code),
                 Expectation.count(expect.judgements, code),
-                sum(_empty(documents.texts[run.start : run.stop]) for run in _runs(documents, code)),
+                sum(_empty(documents.texts[run.start : run.stop]) for run in _spans(documents, code)),
                 script_share(code, [*_sample(queries, code), *_sample(documents, code)]),
             )
         )
@@ -123,13 +123,13 @@ def _patterns(script: str) -> tuple[regex.Pattern[str], regex.Pattern[str]]:
 
 def _codes(side: Texts, number: Mapping[str, int]) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
     found = np.empty(len(side), dtype=np.int16)
-    for run in side.runs:
+    for run in side.spans:
         found[run.start : run.stop] = number[run.language]
     return found
 
 
-def _runs(side: Texts, code: str) -> list[Run]:
-    return [run for run in side.runs if run.language == code]
+def _spans(side: Texts, code: str) -> list[LanguageSpan]:
+    return [run for run in side.spans if run.language == code]
 
 
 def _empty(texts: Sequence[str]) -> int:
@@ -140,6 +140,6 @@ def _empty(texts: Sequence[str]) -> int:
 
 def _sample(side: Texts, code: str) -> list[str]:
     """Texts of a language, evenly spread over its rows."""
-    runs = _runs(side, code)
+    runs = _spans(side, code)
     step = max(1, sum(run.stop - run.start for run in runs) // _SAMPLE)
     return [side.texts[row] for run in runs for row in range(run.start, run.stop, step)]

@@ -181,7 +181,7 @@ def _versions(side: Texts, names: set[str], languages: Sequence[str]) -> dict[st
 def positions_of(side: Texts, wanted: set[str]) -> dict[str, int]:
     """Where ids stand in a side whose columns may be several end to end."""
     found: dict[str, int] = {}
-    for run in side.runs:
+    for run in side.spans:
         part = positions(side.ids[run.start : run.stop], wanted)
         found.update({name: run.start + row for name, row in part.items()})
     return found

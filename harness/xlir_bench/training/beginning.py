@@ -51,7 +51,10 @@ def beginning_of(recipe: Recipe) -> Beginning:
     if start.preset is not None:
         declared = read(package_folder("submissions") / PRESETS[start.preset] / FILE)
         folder = snapshot(declared.source.hub or "", declared.source.revision, Options())
-        own = declared.pooling if declared.pooling != "pooler" else None
+        own: Pooling | None = None
+        match declared.pooling:
+            case "mean" | "mean-of-text" | "cls":
+                own = declared.pooling
         return Beginning(folder, declared.adapter, start.pooling or own, start.max_length or declared.max_length)
     if start.hub is not None:
         folder = snapshot(start.hub, start.revision, Options())
