@@ -5,9 +5,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import made_data
 import pytest
 
 from xlir_bench.collection import Collection, Judgements, Texts
+from xlir_bench.suites import Suite, find
+
+STRICT = "XLIR_BENCH_STRICT_SKIPS"
+"""Set by `.ci/run`: the run fails where a test skips for a reason that is not in `MAY_SKIP`, or too many skip."""
+
+MAY_SKIP = (
+    "the real data sets are not at",
+    "needs LaTeX",
+    "needs the extra",
+    "the superuser may write anywhere",
+)
+"""How reasons begin that do not count as a fault of the machine or of the installation."""
+
+MAY_SKIP_SHARE = 0.02
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -26,6 +41,18 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"the real data sets are not at {SHARED}; see CONTRIBUTING.md for where to put them")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def parallel_folder(tmp_path_factory) -> Path:
+    """A parallel collection of 11 languages in XQuAD-R's layout; 576 questions and 1,152 sentences in each."""
+    return made_data.write_lareqa(tmp_path_factory.mktemp("made") / "parallel")
+
+
+@pytest.fixture(scope="session")
+def parallel_suite(parallel_folder) -> Suite:
+    """The suite of `parallel_folder`; `load` needs no data folder for it."""
+    return find(str(parallel_folder))
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +77,24 @@ def two_languages() -> Collection:
         ),
         ["q1", "q2", "q1", "q2"],
     )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where `STRICT` is set, fail if a test skipped that must not, or more than `MAY_SKIP_SHARE` of all tests."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get(STRICT) or hasattr(session.config, "workerinput") or reporter is None:
+        return
+    skipped = reporter.stats.get("skipped", [])
+    ran = sum(len(reporter.stats.get(kind, [])) for kind in ("passed", "failed", "skipped"))
+    unexpected = [(report.nodeid, reason) for report in skipped if not (reason := _reason(report)).startswith(MAY_SKIP)]
+    for node, reason in unexpected:
+        reporter.write_line(f"skipped, but must not: {node}: {reason}", red=True)
+    if len(skipped) > MAY_SKIP_SHARE * ran:
+        reporter.write_line(f"{len(skipped)} of {ran} tests skipped; at most {MAY_SKIP_SHARE:.0%} may", red=True)
+    elif not unexpected:
+        return
+    session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _reason(report: pytest.TestReport) -> str:
+    return str(report.longrepr[2]).removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""

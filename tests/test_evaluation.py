@@ -65,11 +65,10 @@ def test_minilm_on_scifact_scores_as_mteb_published(shared_data, minilm, publish
     assert result.summary["monolingual"]["nDCG@10"] == pytest.approx(0.64508, abs=1e-4)
 
 
-@pytest.mark.slow
-def test_random_vectors_have_the_rank_distance_that_theory_gives(shared_data):
-    """(N + 1)(n - 1)/(n + 1) for n = 11 relevant of N = 13,014: about 10,846."""
-    result = evaluate(resolve("random"), find("xquad-r"), load(find("xquad-r"), shared_data)).result
-    assert result.summary["multilingual"]["rank_distance"] == pytest.approx(10_846, rel=0.01)
+def test_random_vectors_have_the_rank_distance_that_theory_gives(parallel_suite):
+    """(N + 1)(n - 1)/(n + 1) for n = 11 relevant of N = 12,672: about 10,561."""
+    result = evaluate(resolve("random"), parallel_suite, load(parallel_suite)).result
+    assert result.summary["multilingual"]["rank_distance"] == pytest.approx(12_673 * 10 / 12, rel=0.01)
     assert [sum(s.setting == name and s.measure == "AP" for s in result.scores) for name in result.summary] == [
         11,
         110,
@@ -77,9 +76,9 @@ def test_random_vectors_have_the_rank_distance_that_theory_gives(shared_data):
     ]
 
 
-def test_the_summary_is_the_mean_over_rows_with_equal_weight(shared_data):
-    suite = find("xquad-r")
-    result = evaluate(letters(), suite, load(suite, shared_data, ["de", "th"])).result
+def test_the_summary_is_the_mean_over_rows_with_equal_weight(parallel_suite):
+    suite = parallel_suite
+    result = evaluate(letters(), suite, load(suite, languages=["de", "th"])).result
     for setting, measures in result.summary.items():
         for name, value in measures.items():
             rows = [s.value for s in result.scores if (s.setting, s.measure) == (setting, name)]
@@ -90,9 +89,9 @@ def test_the_summary_is_the_mean_over_rows_with_equal_weight(shared_data):
     }
 
 
-def test_what_was_finished_is_not_done_again(shared_data, tmp_path):
-    suite = find("xquad-r")
-    collection = load(suite, shared_data, ["en"])
+def test_what_was_finished_is_not_done_again(parallel_suite, tmp_path):
+    suite = parallel_suite
+    collection = load(suite, languages=["en"])
     suite = suite.narrowed(["monolingual"])
     first = letters()
     kept = run(first, suite, collection, tmp_path)
@@ -106,9 +105,9 @@ def test_what_was_finished_is_not_done_again(shared_data, tmp_path):
 
 
 @pytest.mark.parametrize("change", ["model", "data", "settings"])
-def test_another_model_data_or_setting_is_another_run(shared_data, tmp_path, change):
-    suite = find("xquad-r")
-    collection = load(suite, shared_data, ["en", "de"])
+def test_another_model_data_or_setting_is_another_run(parallel_suite, tmp_path, change):
+    suite = parallel_suite
+    collection = load(suite, languages=["en", "de"])
     run(letters(), suite.narrowed(["monolingual"]), collection, tmp_path)
     model, narrowed = letters(), suite.narrowed(["monolingual"])
     if change == "model":
@@ -121,9 +120,9 @@ def test_another_model_data_or_setting_is_another_run(shared_data, tmp_path, cha
     assert model.retriever.calls > 0
 
 
-def test_an_interrupted_run_encodes_only_what_was_left(shared_data, tmp_path):
-    suite = find("xquad-r").narrowed(["monolingual"])
-    collection = load(suite, shared_data, ["en", "de", "es"])
+def test_an_interrupted_run_encodes_only_what_was_left(parallel_suite, tmp_path):
+    suite = parallel_suite.narrowed(["monolingual"])
+    collection = load(suite, languages=["en", "de", "es"])
 
     class Interrupted(LetterEncoder):
         def encode(self, texts, *, role, languages):
@@ -143,11 +142,11 @@ def test_an_interrupted_run_encodes_only_what_was_left(shared_data, tmp_path):
     assert result.scores == expected.scores
 
 
-def test_the_stored_ranks_give_every_figure_again(shared_data, tmp_path):
+def test_the_stored_ranks_give_every_figure_again(parallel_suite, tmp_path):
     from xlir_bench.measures import parse
 
-    suite = find("xquad-r")
-    collection = load(suite, shared_data, ["de", "th", "zh"])
+    suite = parallel_suite
+    collection = load(suite, languages=["de", "th", "zh"])
     kept = run(letters(), suite, collection, tmp_path)
     ranks = load_ranks(ranks_path(kept.path))
     again = {
@@ -159,9 +158,9 @@ def test_the_stored_ranks_give_every_figure_again(shared_data, tmp_path):
     assert again == {(s.setting, s.query_language, s.document_language, s.measure): s.value for s in kept.result.scores}
 
 
-def test_equal_sentences_are_reported_as_ties(shared_data):
-    suite = find("xquad-r").narrowed(["monolingual"])
-    collection = load(suite, shared_data, ["en"])
+def test_equal_sentences_are_reported_as_ties(parallel_suite):
+    suite = parallel_suite.narrowed(["monolingual"])
+    collection = load(suite, languages=["en"])
 
     class Constant:
         def encode(self, texts, *, role, languages):
@@ -181,9 +180,9 @@ def test_equal_sentences_are_reported_as_ties(shared_data):
         (lambda n: None, "expected"),
     ],
 )
-def test_an_encoder_that_gives_no_vectors_is_refused(shared_data, returned, message):
-    suite = find("xquad-r").narrowed(["monolingual"])
-    collection = load(suite, shared_data, ["en"])
+def test_an_encoder_that_gives_no_vectors_is_refused(parallel_suite, returned, message):
+    suite = parallel_suite.narrowed(["monolingual"])
+    collection = load(suite, languages=["en"])
 
     class Wrong:
         def encode(self, texts, *, role, languages):

@@ -7,13 +7,14 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from made_data import QUESTIONS
 
 from xlir_bench.alignment import aligned_texts, report
 from xlir_bench.cli.main import cli
 from xlir_bench.collection import Collection, Judgements, Texts
 from xlir_bench.encoders import Model, ModelInfo, resolve
 from xlir_bench.errors import InputError
-from xlir_bench.suites import find, load
+from xlir_bench.suites import load
 
 CODES = ("de", "en", "th")
 
@@ -124,8 +125,8 @@ def test_layers_are_means_of_the_hidden_states_of_each_text_alone(minilm, collec
             np.testing.assert_allclose(layer[row], state[0].mean(0).numpy(), atol=1e-5)
 
 
-def test_the_command_reports_real_vectors(shared_data):
-    arguments = ["align", "xlir-hybrid-static", "random", "--suite", "xquad-r", "--data", str(shared_data)]
+def test_the_command_reports_real_vectors():
+    arguments = ["align", "xlir-hybrid-static", "random", "--suite", "xlir-mini"]
     done = CliRunner().invoke(cli, [*arguments, "--languages", "de,en", "--device", "cpu", "--json"])
     content = json.loads(done.stdout)
     assert content["cka"] > 0.2
@@ -134,6 +135,6 @@ def test_the_command_reports_real_vectors(shared_data):
     assert [space["language"] for space in content["spaces"]] == ["de", "en", "*"]
 
 
-def test_xquad_rs_questions_are_aligned_in_all_languages(shared_data):
-    texts = aligned_texts(load(find("xquad-r"), shared_data, ["de", "th"]), "query")
-    assert texts.count == 1190
+def test_questions_of_a_parallel_suite_are_aligned_in_all_languages(parallel_suite):
+    texts = aligned_texts(load(parallel_suite, languages=["de", "th"]), "query")
+    assert texts.count == QUESTIONS

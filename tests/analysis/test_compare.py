@@ -14,24 +14,24 @@ from xlir_bench.collection import Collection
 from xlir_bench.encoders import Model, ModelInfo
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.evaluation import run
-from xlir_bench.suites import find, load
+from xlir_bench.suites import load
 
 LANGUAGES = ["de", "en", "th"]
 
 
 @pytest.fixture(scope="module")
-def collection(shared_data) -> Collection:
-    return load(find("xquad-r"), shared_data, LANGUAGES)
+def collection(parallel_suite) -> Collection:
+    return load(parallel_suite, languages=LANGUAGES)
 
 
 @pytest.fixture(scope="module")
-def results(collection, tmp_path_factory):
+def results(parallel_suite, collection, tmp_path_factory):
     """Result files of a good, a bad and a second good encoder."""
     output = tmp_path_factory.mktemp("results")
     found = {}
     for name, noise in (("good", 0.1), ("bad", 5.0), ("twin", 0.1)):
         model = Model(ModelInfo(name, name, f"{name:0<64}"), WordEncoder(noise))
-        found[name] = run(model, find("xquad-r"), collection, output).path
+        found[name] = run(model, parallel_suite, collection, output).path
     return found
 
 
@@ -116,9 +116,9 @@ def test_two_results_at_least_and_each_of_another_model(results):
         compare([good, good])
 
 
-def test_results_of_different_data_are_refused(results, collection, tmp_path):
+def test_results_of_different_data_are_refused(results, parallel_suite, collection, tmp_path):
     model = Model(ModelInfo("other", "other", "0" * 64), WordEncoder(0.1))
-    other = run(model, find("xquad-r"), collection.select(["de", "en"]), tmp_path).path
+    other = run(model, parallel_suite, collection.select(["de", "en"]), tmp_path).path
     with pytest.raises(InputError, match="not measured on the same data"):
         compare([load_run(results["good"]), load_run(other)])
 
@@ -154,7 +154,7 @@ def test_the_command_prints_json_and_latex_and_a_table(results):
 
 def test_a_folder_of_several_suites_asks_for_one(results, tmp_path):
     folder = results["good"].parents[1]
-    content = results["good"].read_text().replace('"name": "xquad-r"', '"name": "other"')
+    content = results["good"].read_text().replace('"name": "parallel"', '"name": "other"')
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "other.json").write_text(content)
     (tmp_path / "x" / "other.parquet").write_bytes(results["good"].with_suffix(".parquet").read_bytes())

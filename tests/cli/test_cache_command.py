@@ -6,6 +6,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from made_data import QUESTIONS, SENTENCES
 
 from xlir_bench.cli.main import cli
 from xlir_bench.collection import Texts
@@ -52,12 +53,12 @@ def test_prune_without_a_choice_removes_nothing(stored):
         invoke("cache", "prune", "--model", "nothing")
 
 
-def test_a_dry_run_counts_times_and_writes_nothing(shared_data, minilm, tmp_path):
-    arguments = ["run", str(minilm), "--suite", "xquad-r", "--data", str(shared_data), "--languages", "en"]
+def test_a_dry_run_counts_times_and_writes_nothing(parallel_folder, minilm, tmp_path):
+    arguments = ["run", str(minilm), "--suite", str(parallel_folder), "--languages", "en"]
     output = tmp_path / "results"
     [line] = invoke(*arguments, "--output", str(output), "--dry-run", "--json").splitlines()
     plan = json.loads(line)
-    assert plan["texts"] == 1190 + 1180
+    assert plan["texts"] == QUESTIONS + SENTENCES
     assert plan["stored"] == 0
     assert plan["tokens"] > 5 * plan["distinct"]
     assert plan["seconds"] == pytest.approx(plan["distinct"] / plan["texts_per_s"])
@@ -65,13 +66,13 @@ def test_a_dry_run_counts_times_and_writes_nothing(shared_data, minilm, tmp_path
     assert not output.exists()
 
 
-def test_a_dry_run_after_a_run_has_nothing_to_encode(shared_data, tmp_path):
-    arguments = ["run", "random", "--suite", "xquad-r", "--data", str(shared_data), "--languages", "en", "--json"]
+def test_a_dry_run_after_a_run_has_nothing_to_encode(parallel_folder, parallel_suite, tmp_path):
+    arguments = ["run", "random", "--suite", str(parallel_folder), "--languages", "en", "--json"]
     before = json.loads(invoke(*arguments, "--dry-run"))
     model = resolve("random")
-    from xlir_bench.suites import find, load
+    from xlir_bench.suites import load
 
-    collection = load(find("xquad-r"), shared_data, ["en"])
+    collection = load(parallel_suite, languages=["en"])
     for role, side in (("query", collection.queries), ("document", collection.documents)):
         encode_texts(model.retriever, model.info, side, role, cache=VectorCache())
     after = json.loads(invoke(*arguments, "--dry-run"))

@@ -95,12 +95,12 @@ def test_suites_are_listed_and_shown_as_json():
     assert shown["settings"]["multilingual"] == ["AP", "R@10", "rank_distance"]
 
 
-def test_suites_check_counts_each_language(shared_data):
-    checked = xlir_bench("suites", "check", "xquad-r", "--data", shared_data, "--json")
+def test_suites_check_counts_each_language():
+    checked = xlir_bench("suites", "check", "xlir-mini", "--json")
     report = json.loads(checked.stdout)
     assert checked.returncode == 0
-    assert (report["queries"], report["documents"], report["holds"]) == (13_090, 13_014, True)
-    assert {row["language"]: row["documents"] for row in report["languages"]}["th"] == 852
+    assert (report["queries"], report["documents"], report["holds"]) == (14 * 72, 14 * 144, True)
+    assert {row["language"]: row["documents"] for row in report["languages"]}["th"] == 144
 
 
 def test_suites_check_fails_where_counts_are_not_the_published_ones(tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from made_data import QUESTIONS, write_beir
 
 
 def xlir_bench(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
@@ -20,8 +21,8 @@ def xlir_bench(*arguments: object, **options) -> subprocess.CompletedProcess[str
 
 
 @pytest.fixture
-def served(shared_data, monkeypatch):
-    """The real XQuAD-R from a server on loopback; gives its address and the paths that were asked for."""
+def served(parallel_folder, monkeypatch):
+    """A parallel collection from a server on loopback; gives its address and the paths that were asked for."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     asked = []
@@ -30,7 +31,7 @@ def served(shared_data, monkeypatch):
         def log_message(self, *_):
             asked.append(self.path)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=shared_data / "xquad-r"))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=parallel_folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}", asked
     server.shutdown()
@@ -95,7 +96,7 @@ def test_offline_is_heard_from_the_environment_too(own_yaml, served):
     assert "--offline forbids to fetch it" in refused.stderr
 
 
-def test_a_failure_in_one_suite_of_a_group_does_not_lose_the_rest(own_yaml, tmp_path, shared_data):
+def test_a_failure_in_one_suite_of_a_group_does_not_lose_the_rest(own_yaml, tmp_path, parallel_folder):
     good = own_yaml("good")
     missing, bad = (
         own_yaml("missing", source={"reader": "lareqa", "file": "none.{language}.json"}),
@@ -110,9 +111,7 @@ def test_a_failure_in_one_suite_of_a_group_does_not_lose_the_rest(own_yaml, tmp_
     (tmp_path / "data" / "good").mkdir(parents=True)
     (tmp_path / "data" / "bad").mkdir()
     for code in ("de", "th"):
-        (tmp_path / "data" / "good" / f"{code}.json").write_bytes(
-            (shared_data / "xquad-r" / f"{code}.json").read_bytes()
-        )
+        (tmp_path / "data" / "good" / f"{code}.json").write_bytes((parallel_folder / f"{code}.json").read_bytes())
         (tmp_path / "data" / "bad" / f"{code}.json").write_text("{")
     done = xlir_bench("run", "random", "--suite", group, "--data", tmp_path / "data", "--output", tmp_path / "results",
                       "--offline", "--json")  # fmt: skip
@@ -125,39 +124,38 @@ def test_a_failure_in_one_suite_of_a_group_does_not_lose_the_rest(own_yaml, tmp_
     assert (tmp_path / "results" / "index.html").is_file()
 
 
-def test_an_own_beir_folder_is_measured_by_its_path(tmp_path, shared_data):
-    done = xlir_bench(
-        "run", "bm25", "--suite", shared_data / "scifact", "--languages", "en", "--output", tmp_path, "--json"
-    )
+def test_an_own_beir_folder_is_measured_by_its_path(tmp_path):
+    place = write_beir(tmp_path / "facts")
+    done = xlir_bench("run", "bm25", "--suite", place, "--languages", "en", "--output", tmp_path / "out", "--json")
     assert done.returncode == 0, done.stderr
     score = next(score for score in json.loads(done.stdout)["scores"] if score["measure"] == "nDCG@10")
-    assert (score["queries"], score["documents"]) == (300, 5183)
-    assert 0.6 < score["value"] < 0.75
+    assert (score["queries"], score["documents"]) == (72, 144)
+    assert 0.5 < score["value"] < 0.9
 
 
-def test_check_proves_a_collection_against_its_declaration(shared_data):
-    done = xlir_bench("suites", "check", "xquad-r", "--data", shared_data, "--json")
+def test_check_proves_a_collection_against_its_declaration():
+    done = xlir_bench("suites", "check", "xlir-mini", "--json")
     report = json.loads(done.stdout)
     assert done.returncode == 0
     assert report["holds"] is True
     assert report["fingerprint"] == report["expected_fingerprint"]
     assert {row["language"]: row["judgements"] for row in report["languages"]} == dict.fromkeys(
-        ["ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh"], 1190
+        ["ar", "de", "el", "en", "es", "fi", "hi", "ko", "ru", "sw", "th", "tr", "vi", "zh"], 72
     )
 
 
-def test_check_notices_texts_that_are_not_in_the_languages_script(tmp_path, own_yaml, shared_data):
+def test_check_notices_texts_that_are_not_in_the_languages_script(tmp_path, own_yaml, parallel_folder):
     for code, content in (("de", "de"), ("th", "de")):
-        (tmp_path / f"{code}.json").write_bytes((shared_data / "xquad-r" / f"{content}.json").read_bytes())
+        (tmp_path / f"{code}.json").write_bytes((parallel_folder / f"{content}.json").read_bytes())
     done = xlir_bench("suites", "check", own_yaml("mixed"), "--data", tmp_path)
     assert done.returncode == 2
     assert "th: 0% of the letters are Thai" in done.stderr
 
 
-def test_check_notices_another_fingerprint(tmp_path, own_yaml, shared_data):
+def test_check_notices_another_fingerprint(tmp_path, own_yaml, parallel_folder):
     for code in ("de", "th"):
-        (tmp_path / f"{code}.json").write_bytes((shared_data / "xquad-r" / f"{code}.json").read_bytes())
-    suite = own_yaml("mine", expect={"queries": 1190, "fingerprint": "0" * 64})
+        (tmp_path / f"{code}.json").write_bytes((parallel_folder / f"{code}.json").read_bytes())
+    suite = own_yaml("mine", expect={"queries": QUESTIONS, "fingerprint": "0" * 64})
     assert "the fingerprint is not 000000000000" in xlir_bench("suites", "check", suite, "--data", tmp_path).stderr
     assert xlir_bench("suites", "check", suite, "--data", tmp_path, "--languages", "de").returncode == 0
 

@@ -23,9 +23,7 @@ MODULES = {"onnx": ("onnxruntime", "optimum"), "openvino": ("openvino", "optimum
 @pytest.fixture(params=MODULES)
 def backend(request):
     if not all(find_spec(module) for module in MODULES[request.param]):
-        pytest.skip(
-            f"the extra {request.param!r} is not installed: it needs an older transformers; see docs/encoders.md"
-        )
+        pytest.skip(f"needs the extra {request.param}, which needs an older transformers; see docs/encoders.md")
     return request.param
 
 

@@ -1,4 +1,4 @@
-"""`xlir-bench run` on XQuAD-R, killed again and again: `kill -9` loses one block at most, and no score moves."""
+"""`xlir-bench run`, killed again and again: `kill -9` loses one block at most, and no score moves."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ MODEL = """
 class Runs:
     """Runs of the command line that share a folder of results and a cache of vectors."""
 
-    def __init__(self, folder: Path, name: str, data: Path) -> None:
-        self.folder, self.name, self.data = folder, name, data
+    def __init__(self, folder: Path, name: str, suite: Path) -> None:
+        self.folder, self.name, self.suite = folder, name, suite
 
     def begin(self) -> subprocess.Popen[bytes]:
         environment = {
@@ -58,9 +58,9 @@ class Runs:
             "run",
             "counting.py:Counting",
             "--suite",
-            "xquad-r",
+            str(self.suite),
         ]
-        command += ["--data", str(self.data), "--output", self.name, "--offline"]
+        command += ["--output", self.name, "--offline"]
         with (self.folder / f"{self.name}.log").open("ab") as log:
             return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
 
@@ -102,16 +102,16 @@ class Runs:
 
     @property
     def result(self) -> Path:
-        [path] = (self.folder / self.name).rglob("xquad-r.json")
+        [path] = (self.folder / self.name).rglob("parallel.json")
         return path
 
 
 @pytest.mark.slow
 def test_killed_at_twenty_random_instants_a_run_ends_with_the_same_scores_and_re_encodes_one_block_at_most_each_time(
-    shared_data, tmp_path
+    parallel_folder, tmp_path
 ):
     (tmp_path / "counting.py").write_text(dedent(MODEL))
-    whole, killed = Runs(tmp_path, "whole", shared_data), Runs(tmp_path, "killed", shared_data)
+    whole, killed = Runs(tmp_path, "whole", parallel_folder), Runs(tmp_path, "killed", parallel_folder)
     whole.finish()  # compiles what is compiled once
     whole.seen.unlink()
     shutil.rmtree(tmp_path / "whole-cache")

@@ -95,8 +95,8 @@ def asian(tmp_path_factory):
 
 def words_of(code, text):
     if code == "th":
-        return pytest.importorskip("pythainlp", reason="install the extra `xlm`").word_tokenize(text)
-    return list(pytest.importorskip("rjieba", reason="install the extra `xlm`").cut(text))
+        return pytest.importorskip("pythainlp", reason="needs the extra xlm").word_tokenize(text)
+    return list(pytest.importorskip("rjieba", reason="needs the extra xlm").cut(text))
 
 
 @pytest.mark.parametrize(("code", "text"), [("th", THAI), ("zh", CHINESE)])

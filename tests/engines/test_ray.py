@@ -22,7 +22,7 @@ from xlir_bench.engines.ray import _QUIET, _Room, _size
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.progress import SILENT
 from xlir_bench.retrieval import Heads, plan_shards
-from xlir_bench.suites import find, load
+from xlir_bench.suites import load
 
 for name, value in _QUIET.items():
     os.environ.setdefault(name, value)  # for here it is not the engine that imports Ray first
@@ -139,26 +139,26 @@ def place(tmp_path) -> Place:
 
 
 @pytest.fixture(scope="module")
-def xquad_r(shared_data) -> Collection:
-    """Three languages of XQuAD-R: all their sentences, every tenth question."""
-    whole = load(find("xquad-r"), shared_data, ["de", "en", "th"])
+def parallel(parallel_suite) -> Collection:
+    """Three languages of a parallel collection: all their sentences, every tenth question."""
+    whole = load(parallel_suite, languages=["de", "en", "th"])
     tenth = whole.judgements.query % 10 == 0
     judged = (column[tenth] for column in (whole.judgements.query, whole.judgements.document, whole.judgements.gain))
     return Collection(whole.queries, whole.documents, Judgements(*judged), whole.questions)
 
 
 @pytest.fixture(scope="module")
-def expected(xquad_r, tmp_path_factory) -> list:
+def expected(parallel, tmp_path_factory) -> list:
     """What the engine of one machine gives."""
     model = Place(tmp_path_factory.mktemp("local")).model()
-    return table(stream(model, xquad_r, Streaming(700), across_languages=True).ranks)
+    return table(stream(model, parallel, Streaming(700), across_languages=True).ranks)
 
 
 @pytest.fixture(scope="module")
-def expected_tops(xquad_r, tmp_path_factory) -> dict[str, list]:
+def expected_tops(parallel, tmp_path_factory) -> dict[str, list]:
     """What the engine of one machine keeps by name."""
     model = Place(tmp_path_factory.mktemp("local")).model()
-    return tops(stream(model, xquad_r, Streaming(700), across_languages=True, heads=TOPS).ranks)
+    return tops(stream(model, parallel, Streaming(700), across_languages=True, heads=TOPS).ranks)
 
 
 class Machines:
@@ -194,17 +194,17 @@ def machines():
         found.cluster.shutdown()
 
 
-def test_without_ray_the_message_says_what_to_install(xquad_r, place, monkeypatch):
+def test_without_ray_the_message_says_what_to_install(parallel, place, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingResourceError, match=r"pip install 'xlir-bench\[ray\]'"):
-        stream(place.model(), xquad_r, Streaming(engine=place.engine()), across_languages=True)
+        stream(place.model(), parallel, Streaming(engine=place.engine()), across_languages=True)
 
 
-def test_a_cluster_that_is_not_there_is_named(xquad_r, place, monkeypatch):
+def test_a_cluster_that_is_not_there_is_named(parallel, place, monkeypatch):
     pytest.importorskip("ray", reason=WITHOUT)
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(MissingResourceError, match=r"RAY_ADDRESS=127\.0\.0\.1:1: there is no cluster to connect to"):
-        stream(place.model(), xquad_r, Streaming(engine=place.engine()), across_languages=True)
+        stream(place.model(), parallel, Streaming(engine=place.engine()), across_languages=True)
 
 
 def test_each_gpu_has_an_actor_with_its_share_of_the_cores():
@@ -223,73 +223,73 @@ def test_each_gpu_has_an_actor_with_its_share_of_the_cores():
         _Room.of(cluster((True, {})), None)
 
 
-def test_the_size_of_a_shard_is_about_its_characters(xquad_r):
-    documents = xquad_r.documents
+def test_the_size_of_a_shard_is_about_its_characters(parallel):
+    documents = parallel.documents
     for shard in plan_shards(len(documents), 400):
         characters = sum(len(documents.texts[row]) for row in range(shard.start, shard.stop))
         assert _size(shard, documents) == pytest.approx(characters, rel=0.25)
 
 
-def test_a_cluster_of_this_machine_is_started_and_ended_where_there_is_none(xquad_r, expected, place, monkeypatch):
+def test_a_cluster_of_this_machine_is_started_and_ended_where_there_is_none(parallel, expected, place, monkeypatch):
     ray = pytest.importorskip("ray", reason=WITHOUT)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     streaming = Streaming(2000, engine=place.engine())
-    assert table(stream(place.model(), xquad_r, streaming, across_languages=True).ranks) == expected
+    assert table(stream(place.model(), parallel, streaming, across_languages=True).ranks) == expected
     assert not ray.is_initialized()
 
 
 @pytest.mark.parametrize(("nodes", "size"), [(1, 1000), (2, 70), (3, 1234), (3, 100_000)])
 def test_any_number_of_shards_on_any_number_of_machines_gives_the_counts_and_rankings_of_one(
-    machines, xquad_r, expected, expected_tops, place, nodes, size
+    machines, parallel, expected, expected_tops, place, nodes, size
 ):
     machines.grow(nodes)
     progress = Watching()
     streaming = Streaming(size, engine=place.engine())
-    found = stream(place.model(), xquad_r, streaming, across_languages=True, heads=TOPS, progress=progress)
+    found = stream(place.model(), parallel, streaming, across_languages=True, heads=TOPS, progress=progress)
     assert table(found.ranks) == expected
     assert tops(found.ranks) == expected_tops
-    assert progress.documents == len(xquad_r.documents)
+    assert progress.documents == len(parallel.documents)
     workers = {process for process, _, _ in place.calls} - {os.getpid()}
-    assert len(workers) == min(nodes, len(plan_shards(len(xquad_r.documents), size)))
+    assert len(workers) == min(nodes, len(plan_shards(len(parallel.documents), size)))
 
 
-def test_a_model_of_the_program_itself_is_sent(machines, xquad_r):
+def test_a_model_of_the_program_itself_is_sent(machines, parallel):
 
     class Lengths:
         def encode(self, texts, *, role, languages):
             return np.array([[len(text), text.count("e"), 1] for text in texts], np.float32)
 
     model = Model(ModelInfo("lengths", "lengths", "c" * 64), Lengths())
-    local = stream(model, xquad_r, Streaming(), across_languages=True)
-    found = stream(model, xquad_r, Streaming(900, engine=RayEngine()), across_languages=True)
+    local = stream(model, parallel, Streaming(), across_languages=True)
+    found = stream(model, parallel, Streaming(900, engine=RayEngine()), across_languages=True)
     assert table(found.ranks) == table(local.ranks)
 
 
-def test_vectors_are_kept_by_the_workers_and_read_by_either_engine(machines, xquad_r, place, tmp_path):
+def test_vectors_are_kept_by_the_workers_and_read_by_either_engine(machines, parallel, place, tmp_path):
     kept = str(tmp_path / "kept")
     first = stream(
-        place.model(), xquad_r, Streaming(900, keep=f"file://{kept}", engine=place.engine()), across_languages=True
+        place.model(), parallel, Streaming(900, keep=f"file://{kept}", engine=place.engine()), across_languages=True
     )
     first.records.clear()
     before = place.documents
     model = place.model()
-    again = stream(model, xquad_r, Streaming(900, keep=kept), across_languages=True)
-    probes_and_judged = 10 + len(set(xquad_r.judgements.document.tolist()))
+    again = stream(model, parallel, Streaming(900, keep=kept), across_languages=True)
+    probes_and_judged = 10 + len(set(parallel.judgements.document.tolist()))
     assert place.documents - before <= probes_and_judged
     assert table(again.ranks) == table(first.ranks)
     assert {path.suffix for path in Path(kept).rglob("*") if path.is_file()} == {".half"}
 
 
-def test_storage_that_a_worker_does_not_see_is_refused(machines, xquad_r, place):
+def test_storage_that_a_worker_does_not_see_is_refused(machines, parallel, place):
     streaming = Streaming(900, keep="memory://of-one-process", engine=place.engine())
     with pytest.raises(InputError, match="does not see the folder of --keep-embeddings"):
-        stream(place.model(), xquad_r, streaming, across_languages=True)
+        stream(place.model(), parallel, streaming, across_languages=True)
 
 
-def test_a_worker_with_other_weights_is_refused(machines, xquad_r, place):
+def test_a_worker_with_other_weights_is_refused(machines, parallel, place):
     streaming = Streaming(900, engine=RayEngine(partial(resolve, "random")))
     with pytest.raises(InputError, match="has another model under the name"):
-        stream(place.model(), xquad_r, streaming, across_languages=True)
+        stream(place.model(), parallel, streaming, across_languages=True)
 
 
 def unjudged(collection: Collection, least: int) -> str:
@@ -299,29 +299,29 @@ def unjudged(collection: Collection, least: int) -> str:
 
 
 def test_a_shard_that_always_fails_is_named_in_one_line_and_the_others_are_kept(
-    machines, xquad_r, expected, place, tmp_path
+    machines, parallel, expected, place, tmp_path
 ):
-    place.tell(fails=unjudged(xquad_r, 3300))
+    place.tell(fails=unjudged(parallel, 3300))
     streaming = Streaming(300, records=str(tmp_path / "records"), engine=place.engine())
     with pytest.raises(InputError) as failure:
-        stream(place.model(), xquad_r, streaming, across_languages=True)
-    assert str(failure.value) == "shard 11 (documents 3,300 to 3,307): KeyError: 'no such thing'"
+        stream(place.model(), parallel, streaming, across_languages=True)
+    assert str(failure.value) == "shard 11 (documents 3,300 to 3,455): KeyError: 'no such thing'"
     place.tell(fails="")
     before = place.documents
-    assert table(stream(place.model(), xquad_r, streaming, across_languages=True).ranks) == expected
-    assert place.documents - before < 0.3 * len(xquad_r.documents)
+    assert table(stream(place.model(), parallel, streaming, across_languages=True).ranks) == expected
+    assert place.documents - before < 0.3 * len(parallel.documents)
 
 
-def test_a_shard_that_kills_every_worker_is_named_in_one_line(machines, xquad_r, place):
-    place.tell(kills=unjudged(xquad_r, 3200), driver=os.getpid())
+def test_a_shard_that_kills_every_worker_is_named_in_one_line(machines, parallel, place):
+    place.tell(kills=unjudged(parallel, 3200), driver=os.getpid())
     with pytest.raises(MissingResourceError) as failure:
-        stream(place.model(), xquad_r, Streaming(1000, engine=place.engine()), across_languages=True)
-    assert str(failure.value).startswith("shard 3 (documents 3,000 to 3,307): the worker died 3 times in a row (")
+        stream(place.model(), parallel, Streaming(1000, engine=place.engine()), across_languages=True)
+    assert str(failure.value).startswith("shard 3 (documents 3,000 to 3,455): the worker died 3 times in a row (")
     assert "\n" not in str(failure.value)
 
 
 @pytest.mark.parametrize("order", ["local, then ray", "ray, then local"])
-def test_a_run_begun_on_one_engine_is_finished_on_the_other(machines, xquad_r, expected, place, tmp_path, order):
+def test_a_run_begun_on_one_engine_is_finished_on_the_other(machines, parallel, expected, place, tmp_path, order):
     records = str(tmp_path / "records")
     local, ray = Streaming(300, records=records), Streaming(300, records=records, engine=place.engine())
     begun, finished = (local, ray) if order.startswith("local") else (ray, local)
@@ -330,14 +330,14 @@ def test_a_run_begun_on_one_engine_is_finished_on_the_other(machines, xquad_r, e
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        stream(place.model(), xquad_r, begun, across_languages=True, progress=Watching({7: stop}))
+        stream(place.model(), parallel, begun, across_languages=True, progress=Watching({7: stop}))
     before = place.documents
-    found = stream(place.model(), xquad_r, finished, across_languages=True)
+    found = stream(place.model(), parallel, finished, across_languages=True)
     assert table(found.ranks) == expected
-    assert place.documents - before < 0.6 * len(xquad_r.documents)
+    assert place.documents - before < 0.6 * len(parallel.documents)
 
 
-def test_a_worker_and_then_a_machine_are_killed_and_the_counts_are_the_same(machines, xquad_r, expected, place, capfd):
+def test_a_worker_and_then_a_machine_are_killed_and_the_counts_are_the_same(machines, parallel, expected, place, capfd):
     machines.grow(3)
     model = place.model()
     before = len(place.calls)
@@ -351,28 +351,28 @@ def test_a_worker_and_then_a_machine_are_killed_and_the_counts_are_the_same(mach
         os.kill(process, signal.SIGKILL)
 
     progress = Watching({2: kill_worker, 5: machines.kill_node})
-    found = stream(model, xquad_r, Streaming(150, engine=place.engine()), across_languages=True, progress=progress)
+    found = stream(model, parallel, Streaming(150, engine=place.engine()), across_languages=True, progress=progress)
     assert table(found.ranks) == expected
-    assert progress.documents == len(xquad_r.documents)
+    assert progress.documents == len(parallel.documents)
     workers = {process for process, _, _ in place.calls[before:]} - {os.getpid()}
     assert len(workers) > 3  # three at first, and what was started for those that were lost
     assert len(machines.cluster.list_all_nodes()) == 2
     assert not capfd.readouterr().out  # where only results belong
 
 
-def command(place: Place, output: Path, shared_data: Path, *more: str) -> list[str]:
+def command(place: Place, output: Path, suite: Path, *more: str) -> list[str]:
     main = [sys.executable, "-c", "from xlir_bench.cli.main import main; main()"]
-    suite = ["run", place.id, "--suite", "xquad-r", "--languages", "de,th", "--data", str(shared_data)]
-    return [*main, *suite, "--output", str(output), "--shard-size", "150", *more]
+    asked = ["run", place.id, "--suite", str(suite), "--languages", "de,th"]
+    return [*main, *asked, "--output", str(output), "--shard-size", "150", *more]
 
 
 def test_a_run_whose_program_is_killed_goes_on_from_the_shards_that_were_counted(
-    machines, place, shared_data, tmp_path
+    machines, place, parallel_folder, parallel_suite, tmp_path
 ):
-    collection = load(find("xquad-r"), shared_data, ["de", "th"])
+    collection = load(parallel_suite, languages=["de", "th"])
     records = tmp_path / "records"
     place.tell(slow=0.5)
-    asked = command(place, tmp_path / "out", shared_data, "--engine", "ray", "--records", str(records))
+    asked = command(place, tmp_path / "out", parallel_folder, "--engine", "ray", "--records", str(records))
     running = subprocess.Popen(asked, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while len(list(records.rglob("*.counts"))) < 3 and time.monotonic() < deadline and running.poll() is None:
@@ -387,9 +387,11 @@ def test_a_run_whose_program_is_killed_goes_on_from_the_shards_that_were_counted
     assert table(resumed.ranks) == table(stream(place.model(), collection, Streaming(), across_languages=True).ranks)
 
 
-def test_the_command_line_says_which_shard_fails_and_ends_with_2(machines, place, shared_data, tmp_path):
-    place.tell(fails=unjudged(load(find("xquad-r"), shared_data, ["de", "th"]), 1060))
-    asked = command(place, tmp_path / "out", shared_data, "--engine", "ray")
+def test_the_command_line_says_which_shard_fails_and_ends_with_2(
+    machines, place, parallel_folder, parallel_suite, tmp_path
+):
+    place.tell(fails=unjudged(load(parallel_suite, languages=["de", "th"]), 1060))
+    asked = command(place, tmp_path / "out", parallel_folder, "--engine", "ray")
     done = subprocess.run(asked, check=False, capture_output=True, text=True)
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]

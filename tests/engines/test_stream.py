@@ -21,7 +21,7 @@ from xlir_bench.engines.storage import Folder
 from xlir_bench.errors import InputError
 from xlir_bench.evaluation import evaluate, run
 from xlir_bench.retrieval import Counts
-from xlir_bench.suites import find, load
+from xlir_bench.suites import load
 
 
 class HashEncoder:
@@ -60,12 +60,11 @@ def table(ranks) -> list:
 
 
 @pytest.fixture
-def xquad_r(shared_data):
-    suite = find("xquad-r")
-    return suite, load(suite, shared_data, ["en", "th"])
+def parallel(parallel_suite):
+    return parallel_suite, load(parallel_suite, languages=["en", "th"])
 
 
-def test_threads_hand_on_pythons_lock_as_before_when_a_run_is_over(xquad_r):
+def test_threads_hand_on_pythons_lock_as_before_when_a_run_is_over(parallel):
     turns = []
 
     class Telling(HashEncoder):
@@ -74,15 +73,15 @@ def test_threads_hand_on_pythons_lock_as_before_when_a_run_is_over(xquad_r):
             return super().encode(texts, role=role, languages=languages)
 
     usual = sys.getswitchinterval()
-    stream(model(Telling()), xquad_r[1], Streaming(900), across_languages=True)
+    stream(model(Telling()), parallel[1], Streaming(900), across_languages=True)
     assert turns[0] == usual  # queries, before anything is counted
     assert turns[-1] < usual
     assert sys.getswitchinterval() == usual
 
 
 @pytest.mark.parametrize("settings", [["monolingual"], ["monolingual", "cross-lingual", "multilingual"]])
-def test_streaming_gives_the_ranks_that_counting_in_memory_gives(xquad_r, settings):
-    suite, collection = xquad_r
+def test_streaming_gives_the_ranks_that_counting_in_memory_gives(parallel, settings):
+    suite, collection = parallel
     suite = suite.narrowed(settings)
     at_once = evaluate(model(), suite, collection)
     for size in (500, 100_000):
@@ -91,8 +90,8 @@ def test_streaming_gives_the_ranks_that_counting_in_memory_gives(xquad_r, settin
         assert streamed.result.scores == at_once.result.scores
 
 
-def test_no_judged_document_is_outranked_by_itself_where_vectors_depend_on_the_batch(xquad_r):
-    _, whole = xquad_r
+def test_no_judged_document_is_outranked_by_itself_where_vectors_depend_on_the_batch(parallel):
+    _, whole = parallel
     documents, judged = whole.documents, np.unique(whole.judgements.document)
     # Every other judged sentence occurs once more, as the first document of the other end of the corpus.
     texts = list(documents.texts)
@@ -112,8 +111,8 @@ def test_no_judged_document_is_outranked_by_itself_where_vectors_depend_on_the_b
     assert (off <= 0.02 * steady.rank_in_pool + 3).all()
 
 
-def test_vectors_that_were_kept_are_not_made_again(xquad_r, tmp_path):
-    suite, collection = xquad_r
+def test_vectors_that_were_kept_are_not_made_again(parallel, tmp_path):
+    suite, collection = parallel
     streaming = Streaming(700, keep=str(tmp_path / "kept"))
     first = run(model(), suite, collection, tmp_path / "one", cache=streaming).result
     again = model()
@@ -126,8 +125,8 @@ def test_vectors_that_were_kept_are_not_made_again(xquad_r, tmp_path):
     assert all(path.stat().st_size < 700 * half_a_number + 300 for path in (tmp_path / "kept").rglob("*.half"))
 
 
-def test_a_kept_shard_that_lost_a_bit_is_made_again(xquad_r, tmp_path):
-    _, collection = xquad_r
+def test_a_kept_shard_that_lost_a_bit_is_made_again(parallel, tmp_path):
+    _, collection = parallel
     streaming = Streaming(700, keep=str(tmp_path / "kept"))
     first = stream(model(), collection, streaming, across_languages=True)
     first.records.clear()
@@ -140,14 +139,14 @@ def test_a_kept_shard_that_lost_a_bit_is_made_again(xquad_r, tmp_path):
     assert damaged.read_bytes() != bytes(content)
 
 
-def test_a_model_without_vectors_cannot_stream(xquad_r):
-    suite, collection = xquad_r
+def test_a_model_without_vectors_cannot_stream(parallel):
+    suite, collection = parallel
     with pytest.raises(InputError, match="bm25 indexes the whole pool"):
         evaluate(resolve("bm25"), suite, collection, cache=Streaming(500))
 
 
-def test_a_shard_that_fails_is_named(xquad_r):
-    _, collection = xquad_r
+def test_a_shard_that_fails_is_named(parallel):
+    _, collection = parallel
 
     class Failing(HashEncoder):
         def encode(self, texts, *, role, languages):
@@ -175,19 +174,19 @@ KILLED = """
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().encode(texts, role=role, languages=languages)
 
-    suite = find("xquad-r")
-    collection = load(suite, Path({data!r}), ["en", "th"])
+    suite = find({suite!r})
+    collection = load(suite, languages=["en", "th"])
     run(model(Dying()), suite, collection, Path({output!r}), cache=Streaming(200, records={records!r}))
 """
 
 
-def test_a_run_that_was_killed_goes_on_from_the_shards_that_were_counted(xquad_r, shared_data, tmp_path):
-    suite, collection = xquad_r
+def test_a_run_that_was_killed_goes_on_from_the_shards_that_were_counted(parallel, parallel_folder, tmp_path):
+    suite, collection = parallel
     records = str(tmp_path / "records")
     script = KILLED.format(
         tests=str(Path(__file__).parent),
-        after=4600,
-        data=str(shared_data),
+        after=3700,
+        suite=str(parallel_folder),
         output=str(tmp_path / "out"),
         records=records,
     )
@@ -204,8 +203,8 @@ def test_a_run_that_was_killed_goes_on_from_the_shards_that_were_counted(xquad_r
     assert not list(Path(records).rglob("*.counts"))
 
 
-def test_a_damaged_record_is_counted_again(xquad_r, tmp_path):
-    _, collection = xquad_r
+def test_a_damaged_record_is_counted_again(parallel, tmp_path):
+    _, collection = parallel
     streaming = Streaming(500, records=str(tmp_path))
     first = stream(model(), collection, streaming, across_languages=True)
     for path in tmp_path.rglob("*.counts"):
@@ -216,8 +215,8 @@ def test_a_damaged_record_is_counted_again(xquad_r, tmp_path):
 
 
 @pytest.mark.parametrize("change", ["model", "shard size", "languages", "settings"])
-def test_records_are_of_one_run_only(xquad_r, tmp_path, change):
-    _, collection = xquad_r
+def test_records_are_of_one_run_only(parallel, tmp_path, change):
+    _, collection = parallel
     streaming = Streaming(500, records=str(tmp_path))
     stream(model(), collection, streaming, across_languages=True)
     other, across = model(), True
@@ -249,8 +248,8 @@ def test_every_shard_is_in_one_node_for_any_number_of_shards():
         assert [number for node in nodes for number in node.shards] == list(range(shards))
 
 
-def test_streams_through_object_storage(xquad_r):
-    _, collection = xquad_r
+def test_streams_through_object_storage(parallel):
+    _, collection = parallel
     streaming = Streaming(900, keep="memory://xlir/kept", records="memory://xlir/records")
     first = stream(model(), collection, streaming, across_languages=True)
     again = model()

@@ -13,7 +13,7 @@ from xlir_bench.collection import Collection
 from xlir_bench.encoders import encode_texts, resolve
 from xlir_bench.measures import parse
 from xlir_bench.retrieval import DenseScorer, count_outranked
-from xlir_bench.suites import find, load
+from xlir_bench.suites import load
 
 from test_counting import collections  # isort: skip
 
@@ -54,9 +54,9 @@ def test_measures_equal_ir_measures_on_any_collection(given_collection):
 
 
 @pytest.mark.slow
-def test_measures_equal_pytrec_eval_on_xquad_r_where_nothing_is_cut(shared_data):
-    """Three languages of the real suite with a real, poor encoder: ranks over the whole range."""
-    collection = load(find("xquad-r"), shared_data, ["de", "th", "zh"])
+def test_measures_equal_pytrec_eval_where_nothing_is_cut(parallel_suite):
+    """Three languages of a parallel suite with a poor encoder: ranks over the whole range."""
+    collection = load(parallel_suite, languages=["de", "th", "zh"])
     model = resolve("random")
     vectors = [
         encode_texts(model.retriever, model.info, side, role).vectors

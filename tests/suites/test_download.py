@@ -244,7 +244,7 @@ def test_only_http_is_fetched(tmp_path):
         download("file:///etc/hostname", tmp_path / "file", None)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
 def test_a_folder_that_cannot_be_written_is_a_missing_resource(server, tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(MissingResourceError, match="cannot be written"):

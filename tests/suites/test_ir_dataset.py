@@ -6,6 +6,7 @@ import json
 from collections import namedtuple
 
 import pytest
+from made_data import write_beir
 
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.suites import find, load
@@ -16,13 +17,17 @@ Document = namedtuple("Document", "doc_id title text")
 Document.default_text = lambda self: f"{self.title} {self.text}"
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A collection in BEIR's layout."""
+    return write_beir(tmp_path_factory.mktemp("beir") / "en")
+
+
 @pytest.fixture
-def registered(shared_data):
-    """SciFact's files as a dataset that ir_datasets knows, languages stated and not stated."""
+def registered(folder):
+    """Its files as a dataset that ir_datasets knows, languages stated and not stated."""
     from ir_datasets.formats import BaseDocs, BaseQueries, GenericQuery, TrecQrel, TrecQrels
     from ir_datasets.util import LocalDownload
-
-    folder = shared_data / "scifact"
 
     def make(query_language, document_language):
         class Documents(BaseDocs):
@@ -35,7 +40,7 @@ def registered(shared_data):
                 return Document
 
             def docs_count(self):
-                return 5183
+                return 144
 
             def docs_lang(self):
                 return document_language
@@ -61,7 +66,7 @@ def registered(shared_data):
         return ir_datasets.Dataset(Documents(), Queries(), Qrels(LocalDownload(folder / "qrels" / "test.tsv"), {}))
 
     for name, languages in (
-        ("local/scifact", ("en", "en")),
+        ("local/made", ("en", "en")),
         ("local/unstated", (None, None)),
         ("local/clir", ("de", "en")),
     ):
@@ -69,8 +74,8 @@ def registered(shared_data):
             ir_datasets.registry.register(name, make(*languages))
 
 
-def test_it_is_the_collection_that_the_beir_reader_reads(registered, shared_data):
-    ours, theirs = load(find("scifact"), shared_data), load(find("ir_datasets:local/scifact"))
+def test_it_is_the_collection_that_the_beir_reader_reads(registered, folder):
+    ours, theirs = load(find(str(folder))), load(find("ir_datasets:local/made"))
     assert list(theirs.documents.ids) == ours.documents.ids
     assert list(theirs.documents.texts) == ours.documents.texts
     assert theirs.fingerprint == ours.fingerprint

@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+from made_data import write_beir
 
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.suites import Suite, check, find, load
@@ -15,6 +16,12 @@ CANDIDATES = {
     "ar": 1222, "de": 1276, "el": 1234, "en": 1180, "es": 1215, "hi": 1244,
     "ru": 1219, "th": 852, "tr": 1167, "vi": 1209, "zh": 1196,
 }  # fmt: skip
+
+
+def unpinned(name: str) -> Suite:
+    """A shipped suite that takes any files in its layout."""
+    suite = find(name)
+    return suite.model_copy(update={"source": suite.source.model_copy(update={"sha256": {}})})
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +70,10 @@ def test_no_byte_order_mark_reaches_an_encoder(xquad_r):
     assert not any("\ufeff" in text for text in [*xquad_r.documents.texts, *xquad_r.queries.texts])
 
 
-def test_sentence_with_context_is_an_option_of_the_suite(shared_data):
-    suite = find("xquad-r")
+def test_sentence_with_context_is_an_option_of_the_suite(parallel_suite):
+    suite = parallel_suite
     wider = suite.model_copy(update={"source": suite.source.model_copy(update={"text": "sentence+context"})})
-    plain, with_context = load(suite, shared_data, ["en"]), load(wider, shared_data, ["en"])
+    plain, with_context = load(suite, languages=["en"]), load(wider, languages=["en"])
     for sentence, both in zip(plain.documents.texts, with_context.documents.texts, strict=True):
         assert both.startswith(f"{sentence} ")
         assert sentence in both[len(sentence) + 1 :]
@@ -90,11 +97,11 @@ def test_xquad_merges_equal_questions_and_paragraphs(shared_data):
         assert set(pool) == paragraphs
 
 
-def test_scifact_is_read_as_beir_reads_it(shared_data):
+def test_a_beir_folder_is_read_as_beir_reads_it(tmp_path):
     from beir.datasets.data_loader import GenericDataLoader
 
-    corpus, queries, qrels = GenericDataLoader(str(shared_data / "scifact")).load(split="test")
-    collection = load(find("scifact"), shared_data)
+    corpus, queries, qrels = GenericDataLoader(str(write_beir(tmp_path / "en"))).load(split="test")
+    collection = load(find(str(tmp_path / "en")))
     assert dict(zip(collection.queries.ids, collection.queries.texts, strict=True)) == queries
     expected = {name: f"{fields['title']} {fields['text']}".strip() for name, fields in corpus.items()}
     assert dict(zip(collection.documents.ids, collection.documents.texts, strict=True)) == expected
@@ -105,15 +112,15 @@ def test_scifact_is_read_as_beir_reads_it(shared_data):
     assert judged == qrels
 
 
-def test_only_the_files_of_the_chosen_languages_are_needed(shared_data, tmp_path):
-    shutil.copy(shared_data / "xquad-r" / "de.json", tmp_path / "de.json")
-    assert load(find("xquad-r"), tmp_path, ["de"]).languages == ("de",)
+def test_only_the_files_of_the_chosen_languages_are_needed(parallel_folder, tmp_path):
+    shutil.copy(parallel_folder / "de.json", tmp_path / "de.json")
+    assert load(unpinned("xquad-r"), tmp_path, ["de"]).languages == ("de",)
 
 
-def test_a_part_of_the_languages_has_another_fingerprint(xquad_r, shared_data):
-    part = load(find("xquad-r"), shared_data, ["de", "en"])
-    assert part.fingerprint != xquad_r.fingerprint
-    assert part.fingerprint == xquad_r.select(["de", "en"]).fingerprint
+def test_a_part_of_the_languages_has_another_fingerprint(parallel_suite):
+    whole, part = load(parallel_suite), load(parallel_suite, languages=["de", "en"])
+    assert part.fingerprint != whole.fingerprint
+    assert part.fingerprint == whole.select(["de", "en"]).fingerprint
 
 
 def test_files_that_are_nowhere_are_named_with_what_to_do(tmp_path):
@@ -121,14 +128,14 @@ def test_files_that_are_nowhere_are_named_with_what_to_do(tmp_path):
         load(find("xquad-r"), tmp_path)
 
 
-def test_one_missing_file_is_named(shared_data, tmp_path):
-    shutil.copy(shared_data / "xquad-r" / "de.json", tmp_path / "de.json")
+def test_one_missing_file_is_named(parallel_folder, tmp_path):
+    shutil.copy(parallel_folder / "de.json", tmp_path / "de.json")
     with pytest.raises(MissingResourceError, match=r"en\.json: no such file"):
-        load(find("xquad-r"), tmp_path, ["de", "en"])
+        load(unpinned("xquad-r"), tmp_path, ["de", "en"])
 
 
-def test_a_file_that_was_cut_off_is_refused_by_its_hash(shared_data, tmp_path):
-    content = (shared_data / "xquad-r" / "de.json").read_bytes()
+def test_a_file_that_was_cut_off_is_refused_by_its_hash(parallel_folder, tmp_path):
+    content = (parallel_folder / "de.json").read_bytes()
     (tmp_path / "de.json").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=r"de\.json: SHA-256 is .* the file was changed or cut off"):
         load(find("xquad-r"), tmp_path, ["de"])

@@ -69,9 +69,9 @@ def test_a_suite_file_that_is_not_there_is_a_missing_resource(tmp_path):
         find(str(tmp_path / "none.yaml"))
 
 
-def test_a_language_that_is_not_the_suites_is_refused(shared_data):
-    with pytest.raises(InputError, match=r"unknown language of suite xquad-r 'fr'"):
-        load(find("xquad-r"), shared_data, ["fr"])
+def test_a_language_that_is_not_the_suites_is_refused():
+    with pytest.raises(InputError, match=r"unknown language of suite xlir-mini 'fr'"):
+        load(find("xlir-mini"), languages=["fr"])
 
 
 def test_every_shipped_suite_is_valid():

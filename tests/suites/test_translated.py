@@ -9,6 +9,7 @@ import pytest
 import toy_translator
 import yaml
 from click.testing import CliRunner
+from made_data import write_beir
 from toy_translator import WORDS
 
 from xlir_bench.cli.main import cli
@@ -128,15 +129,14 @@ def test_one_side_alone_gives_the_cross_lingual_setting(tmp_path, checkpoint, on
     assert mono == {"en"}
 
 
-def test_a_slice_of_scifact_is_translated_and_measured_as_the_original_in_its_own_language(
-    tmp_path, checkpoint, shared_data
-):
-    lines = (shared_data / "scifact" / "qrels" / "test.tsv").read_text().splitlines()[1:16]
+def test_a_slice_of_a_beir_folder_is_translated_and_measured_as_the_original_in_its_own_language(tmp_path, checkpoint):
+    made = write_beir(tmp_path / "made")
+    lines = (made / "qrels" / "test.tsv").read_text().splitlines()[1:16]
     judged = [(query, document, int(gain)) for query, document, gain in (line.split("\t") for line in lines)]
     wanted = {document for _, document, _ in judged}
     documents, queries = (
         {row["_id"]: f"{row.get('title', '')} {row['text']}".strip() for row in map(json.loads, path.open("rb"))}
-        for path in (shared_data / "scifact" / "corpus.jsonl", shared_data / "scifact" / "queries.jsonl")
+        for path in (made / "corpus.jsonl", made / "queries.jsonl")
     )
     documents = {key: text for number, (key, text) in enumerate(documents.items()) if key in wanted or number < 20}
     queries = {query: queries[query] for query, _, _ in judged}
@@ -195,21 +195,21 @@ def test_documents_without_a_text_stay_and_large_corpora_are_written_in_parts(tm
     assert collection.documents.texts[collection.documents.ids.index("sw:empty")] == ""
 
 
-def test_a_suite_of_many_languages_is_translated_from_one_and_ids_lose_its_code(tmp_path, shared_data, monkeypatch):
+def test_a_suite_of_many_languages_is_translated_from_one_and_ids_lose_its_code(tmp_path):
     class Upper(Dictionary):
         def translate(self, pieces, source, target):
             return [Translation(f"x{piece}", True) for piece in pieces]
 
-    suite = find("xquad-r")
-    collection = load(suite, shared_data, ["en"])
+    suite = find("xlir-mini")
+    collection = load(suite, languages=["en"])
     made = translate_suite(
         collection, Extension(suite, "en", ("yo",), ("queries",)), Work(Upper(), None), tmp_path / "m"
     )
     written = load(made)
     assert written.languages == ("en", "yo")
-    assert written.documents.sizes == {"en": 1180}
-    assert written.queries.sizes == {"en": 1190, "yo": 1190}
-    assert list(written.queries.ids[:1190]) == list(collection.queries.ids)
+    assert written.documents.sizes == {"en": 144}
+    assert written.queries.sizes == {"en": 72, "yo": 72}
+    assert list(written.queries.ids[:72]) == list(collection.queries.ids)
     assert made.settings == {"monolingual": ("AP", "R@1"), "cross-lingual": ("AP", "R@1")}
 
 

@@ -213,9 +213,9 @@ def test_accents_and_vowel_signs_count(text):
 
 
 @pytest.fixture(scope="module", params=LANGUAGES)
-def planted(request, shared_data):
-    """One language of XQuAD-R, laid out, with 60 of its texts that are as long as 12 words or longer."""
-    collection = load(find("xquad-r"), shared_data, [request.param])
+def planted(request):
+    """One language of xlir-mini, laid out, with 60 of its texts that are as long as 12 words or longer."""
+    collection = load(find("xlir-mini"), languages=[request.param])
     index = index_of(suite_texts(collection), Rules())
     enough = np.flatnonzero(index.weights >= index.rules.gram.weight * 1.5)
     chosen = np.random.default_rng(7).choice(enough, 60, replace=False).tolist()
@@ -281,10 +281,10 @@ def test_shuffled_words_are_no_leak_in_any_language(planted):
     assert not leaked(index, shuffled)
 
 
-def test_copies_in_traditional_characters_are_found(shared_data):
+def test_copies_in_traditional_characters_are_found():
     from opencc import OpenCC
 
-    index = index_of(suite_texts(load(find("xquad-r"), shared_data, ["zh"])), Rules())
+    index = index_of(suite_texts(load(find("xlir-mini"), languages=["zh"])), Rules())
     # As written in Taiwan: the converter goes by words, so that the way back by characters is not its mirror.
     traditional = OpenCC("s2tw").convert
     long = [row for row, w in enumerate(index.weights.tolist()) if w >= index.rules.gram.weight]

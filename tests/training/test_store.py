@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_data import QUESTIONS, write_aligned, write_questions, write_squad
 from pyarrow import parquet
 
 from xlir_bench.cli.main import cli
@@ -154,16 +155,17 @@ def test_x_y_rows_are_drawn_evenly_over_records():
     assert all(abs(count - 500) < 5 * 19.4 for count in found.values())
 
 
-def test_squad_files_are_joined_by_question_and_answered_by_the_sentence_of_the_answer(shared_data):
+def test_squad_files_are_joined_by_question_and_answered_by_the_sentence_of_the_answer(tmp_path):
+    write_squad(tmp_path, ["de", "en", "zh"])
     derivation = Derivation(frozenset({"de", "en", "zh"}), per_record=6, negatives=2)
-    rows = list(from_squad(str(shared_data / "xquad" / "xquad.{language}.json"), derivation))
+    rows = list(from_squad(str(tmp_path / "xquad.{language}.json"), derivation))
     assert Counter((row.query_language, row.document_language) for row in rows) == {
-        (x, y): 1190 for x in ("de", "en", "zh") for y in ("de", "en", "zh")
+        (x, y): QUESTIONS for x in ("de", "en", "zh") for y in ("de", "en", "zh")
     }
     raw = {
         code: {
             question["id"]: (question["question"].strip(), paragraph["context"], question["answers"][0])
-            for article in json.loads((shared_data / "xquad" / f"xquad.{code}.json").read_text("utf-8"))["data"]
+            for article in json.loads((tmp_path / f"xquad.{code}.json").read_text("utf-8"))["data"]
             for paragraph in article["paragraphs"]
             for question in paragraph["qas"]
         }
@@ -183,10 +185,11 @@ def test_squad_files_are_joined_by_question_and_answered_by_the_sentence_of_the_
         assert all(text in context and text != row.document for text in row.negatives)
 
 
-def test_a_passage_can_be_the_document(shared_data):
-    pattern = str(shared_data / "xquad" / "xquad.{language}.json")
+def test_a_passage_can_be_the_document(tmp_path):
+    write_squad(tmp_path, ["en"])
+    pattern = str(tmp_path / "xquad.{language}.json")
     rows = list(from_squad(pattern, Derivation(frozenset({"en"}), documents="passage")))
-    data = json.loads((shared_data / "xquad" / "xquad.en.json").read_text("utf-8"))["data"]
+    data = json.loads((tmp_path / "xquad.en.json").read_text("utf-8"))["data"]
     contexts = {paragraph["context"].strip() for article in data for paragraph in article["paragraphs"]}
     assert {row.document for row in rows} == contexts
 
@@ -226,16 +229,16 @@ def test_spans_make_queries_of_a_text_s_own_words_in_one_language_and_in_two(tmp
     assert {len(row.query) for row in rows if row.query_language == "zh"} == {4}
 
 
-def test_questions_give_rows_of_one_language(shared_data):
-    rows = list(from_questions(shared_data / "qa" / "arcd.jsonl.gz", Derivation(negatives=3)))
-    assert len(rows) == 1395
+def test_questions_give_rows_of_one_language(tmp_path):
+    rows = list(from_questions(write_questions(tmp_path / "arcd.jsonl.gz", "ar"), Derivation(negatives=3)))
+    assert len(rows) == QUESTIONS
     assert {(row.query_language, row.document_language, row.dataset) for row in rows} == {("ar", "ar", "arcd")}
     assert max(len(row.negatives) for row in rows) == 3
 
 
-def test_the_seed_decides_which_rows_are_drawn(shared_data):
-    path = shared_data / "train" / "flores_devtest.jsonl.gz"
-    few = frozenset({"ar", "bn", "en", "fi", "sw"})
+def test_the_seed_decides_which_rows_are_drawn(tmp_path):
+    few = frozenset({"ar", "el", "en", "fi", "sw"})
+    path = write_aligned(tmp_path / "facts.jsonl.gz", sorted(few))
     one = list(from_aligned(path, Derivation(few, per_record=4)))
     assert one == list(from_aligned(path, Derivation(few, per_record=4)))
     assert one != list(from_aligned(path, Derivation(few, per_record=4, seed=1)))
@@ -245,17 +248,21 @@ def invoke(*arguments: object):
     return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
-def test_the_command_builds_a_store_and_counts_it(tmp_path, shared_data):
+def test_the_command_builds_a_store_and_counts_it(tmp_path):
+    (tmp_path / "qa").mkdir()
+    write_questions(tmp_path / "qa" / "arcd.jsonl.gz", "ar", 2)
+    write_questions(tmp_path / "qa" / "tquad.jsonl.gz", "tr")
+    turkish, arabic = 72 * 8, 72 * 2
     store = tmp_path / "store.parquet"
-    ran = invoke("pairs", "build", store, "--qa", shared_data / "qa", "--languages", "ar,tr", "--json")
+    ran = invoke("pairs", "build", store, "--qa", tmp_path / "qa", "--languages", "ar,tr", "--json")
     assert ran.exit_code == 0, ran.output
     counted = json.loads(ran.stdout)
-    assert counted["rows"] == 1395 + 8308
-    assert counted["languages"] == [["tr", "tr", 8308], ["ar", "ar", 1395]]
-    assert counted["datasets"] == [["tquad", 8308], ["arcd", 1395]]
-    assert counted["origins"] == [["", 9703]]
+    assert counted["rows"] == arabic + turkish
+    assert counted["languages"] == [["tr", "tr", turkish], ["ar", "ar", arabic]]
+    assert counted["datasets"] == [["tquad", turkish], ["arcd", arabic]]
+    assert counted["origins"] == [["", arabic + turkish]]
     assert json.loads(invoke("pairs", "info", store, "--json").stdout) == counted
-    assert "9,703 rows, fingerprint" in invoke("pairs", "info", store).stdout
+    assert f"{arabic + turkish} rows, fingerprint" in invoke("pairs", "info", store).stdout
 
 
 @pytest.mark.parametrize(
