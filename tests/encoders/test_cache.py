@@ -28,7 +28,7 @@ from xlir_bench.encoders.cache import VectorCache, keys_of
 from xlir_bench.encoders.random_encoder import RandomEncoder
 
 folder, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-shelf = VectorCache(folder).shelf("0123456789abcdef" * 4, "query")
+shelf = VectorCache(folder).store("0123456789abcdef" * 4, "query")
 print("ready", flush=True)
 for block in range(first, last):
     texts = [f"text {row}" for row in range(50 * block, 50 * block + 50)]
@@ -43,12 +43,12 @@ def expected(texts):
 
 def stored(folder, texts):
     """Positions found and their vectors."""
-    shelf = VectorCache(folder).shelf(FINGERPRINT, "query")
+    shelf = VectorCache(folder).store(FINGERPRINT, "query")
     return shelf.find(keys_of(texts, ["en"] * len(texts)))
 
 
 def store(folder, texts):
-    shelf = VectorCache(folder).shelf(FINGERPRINT, "query")
+    shelf = VectorCache(folder).store(FINGERPRINT, "query")
     shelf.add(keys_of(texts, ["en"] * len(texts)), expected(texts))
 
 
@@ -174,9 +174,9 @@ def test_different_fingerprints_never_share(tmp_path):
     fingerprints = [FINGERPRINT, FINGERPRINT[::-1], "a name with / and ..", "another name", "../escape"]
     texts, codes = ["one"], ["en"]
     for number, fingerprint in enumerate(fingerprints):
-        cache.shelf(fingerprint, "query").add(keys_of(texts, codes), np.full((1, 3), number, np.float32))
+        cache.store(fingerprint, "query").add(keys_of(texts, codes), np.full((1, 3), number, np.float32))
     for number, fingerprint in enumerate(fingerprints):
-        _, vectors = cache.shelf(fingerprint, "query").find(keys_of(texts, codes))
+        _, vectors = cache.store(fingerprint, "query").find(keys_of(texts, codes))
         assert vectors.tolist() == [[number] * 3]
     assert len(segments(tmp_path / "vectors")) == len(fingerprints)  # none led out of the folder
 
