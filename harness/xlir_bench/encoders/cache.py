@@ -49,6 +49,7 @@ from xlir_bench.encoders.vector_files import (
     Index,
     Keys,
     Rows,
+    read_metadata,
     write_metadata,
 )
 from xlir_bench.errors import InputError
@@ -241,13 +242,12 @@ class VectorStore:
         """Set the time of the metadata, by which models are pruned.
 
         Args:
-            repair: whether to write metadata that are missing: a process that was killed did not come to it, or another
-                one prunes. A failure is no reason to store nothing, since the next block tries again.
+            repair: whether to write metadata that are missing or torn: a process that was killed did not come to it, or
+                another one prunes. A failure is no reason to store nothing, since the next block tries again.
         """
         model = self._folder.parent
         with contextlib.suppress(OSError):
-            try:
+            if repair and read_metadata(model) is None and not (model / METADATA).is_symlink():
+                write_metadata(model, self._metadata)
+            else:
                 os.utime(model / METADATA)
-            except FileNotFoundError:
-                if repair:
-                    write_metadata(model, self._metadata)
