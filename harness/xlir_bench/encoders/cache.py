@@ -165,9 +165,13 @@ class VectorStore:
             Positions in `keys` of what is stored, ascending, shape (found,), and vectors, shape (found, dimensions).
         """
         sound = np.zeros(len(keys), dtype=bool)
-        vectors = np.empty((len(keys), self._width), np.float32)
+        vectors: Vectors = np.empty((len(keys), self._width), np.float32)
         for asked, rows, checks in self._index.candidates(keys, sound):
-            vectors[asked], sound[asked] = self._read(rows, checks)
+            read, sound[asked] = self._read(rows, checks)
+            if len(asked) == len(keys):
+                vectors = read
+            else:
+                vectors[asked] = read
         return np.flatnonzero(sound), vectors if sound.all() else vectors[sound]
 
     def add(self, keys: Keys, vectors: Vectors) -> None:
@@ -224,14 +228,17 @@ class VectorStore:
 
     def _read(self, rows: Rows, checks: Checks) -> tuple[Vectors, npt.NDArray[np.bool_]]:
         """Vectors in rows that are numbered through all pairs, and whether each has its checksum."""
-        vectors = np.zeros((len(rows), self._width), np.float32)
+        if len(self._pairs) == 1:
+            vectors, now = self._pairs[0].read(rows, self._dtype)
+            return vectors.astype(np.float32, copy=False), now == checks
+        several = np.zeros((len(rows), self._width), np.float32)
         sound = np.zeros(len(rows), dtype=bool)
         pair_of = np.searchsorted(self._starts, rows, side="right") - 1
         for number in np.unique(pair_of):
             mine = np.flatnonzero(pair_of == number)
-            vectors[mine], now = self._pairs[number].read(rows[mine] - self._starts[number], self._dtype)
+            several[mine], now = self._pairs[number].read(rows[mine] - self._starts[number], self._dtype)
             sound[mine] = now == checks[mine]
-        return vectors, sound
+        return several, sound
 
     def _appending_to(self, width: int) -> Appender:
         if self._appender is None or self._appender.pair.width != width or not self._appender.holds():
