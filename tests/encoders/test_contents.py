@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import struct
@@ -195,6 +196,21 @@ def test_a_model_whose_metadata_were_lost_gets_them_again_when_it_is_used(cache,
     assert [model.id for model in stored_models(cache)] == ["two"]
     assert encode_texts(RandomEncoder(), ONE, TEXTS, "query", cache=cache).from_cache == 2
     assert {model.id for model in stored_models(cache)} == {"org/one", "two"}
+
+
+def test_what_cannot_be_removed_is_named_and_not_called_removed(cache, monkeypatch, caplog):
+    unlink = Path.unlink
+
+    def refuse(path, *arguments, **more):
+        if ONE.fingerprint in path.parts:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        unlink(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert [model.id for model in prune(cache)] == ["two"]
+    monkeypatch.undo()
+    assert [model.id for model in stored_models(cache)] == ["org/one"]
+    assert caplog.text.count("cannot be removed: Permission denied") == 4
 
 
 def test_an_empty_cache_holds_nothing(tmp_path):

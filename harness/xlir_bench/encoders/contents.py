@@ -7,6 +7,7 @@ made. Links are never followed. Everything else below the folder of vectors is l
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from xlir_bench.encoders.vector_files import (
     write_metadata,
 )
 from xlir_bench.errors import InputError
+
+log = logging.getLogger(__name__)
 
 _DAY_S = 24 * 3600.0
 _STORES = {
@@ -122,9 +125,7 @@ def prune(
         chosen = [model for model in chosen if model.last_used < oldest]
     if outdated:
         chosen = [model for model in chosen if model.outdated_bytes]
-    for model in chosen:
-        _remove(cache.models / model.fingerprint, outdated)
-    return chosen
+    return [model for model in chosen if _remove(cache.models / model.fingerprint, outdated)]
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -207,27 +208,38 @@ def _is_called(model: StoredModel, wanted: str) -> bool:
     return wanted in {model.id, model.name} or (len(wanted) >= 8 and model.fingerprint.startswith(wanted))
 
 
-def _remove(folder: Path, outdated: bool) -> None:
+def _remove(folder: Path, outdated: bool) -> bool:
     """Delete the files of one model that this package wrote, then the folders that are empty.
 
     The metadata go last. Where another process added vectors meanwhile they are kept, so that these stay listed.
+
+    Returns:
+        Whether anything was deleted; what could not be is named in a warning.
     """
     metadata = read_metadata(folder)
-    for path in list(_files(folder)):
-        if path.name != METADATA and (_is_outdated(path) or not outdated):
-            with contextlib.suppress(OSError):
-                path.unlink()
+    chosen = [path for path in _files(folder) if path.name != METADATA and (_is_outdated(path) or not outdated)]
+    removed = [_removed(path) for path in chosen]
     for path in _entries(folder):
         if _is_store(path):
             _remove_if_empty(path)
-    if outdated or metadata is None or any(path.name != METADATA for path in _files(folder)):
-        return
-    with contextlib.suppress(OSError):
-        (folder / METADATA).unlink()
-    _remove_if_empty(folder)
-    if any(path.name != METADATA for path in _files(folder)):
-        with contextlib.suppress(OSError):
-            write_metadata(folder, metadata)
+    if not outdated and metadata is not None and all(path.name == METADATA for path in _files(folder)):
+        removed.append(_removed(folder / METADATA))
+        _remove_if_empty(folder)
+        if any(path.name != METADATA for path in _files(folder)):
+            with contextlib.suppress(OSError):
+                write_metadata(folder, metadata)
+    return any(removed)
+
+
+def _removed(path: Path) -> bool:
+    try:
+        path.unlink()
+    except FileNotFoundError:  # another process was faster
+        return False
+    except OSError as error:
+        log.warning("%s cannot be removed: %s", path, error.strerror or error)
+        return False
+    return True
 
 
 def _remove_if_empty(folder: Path) -> None:

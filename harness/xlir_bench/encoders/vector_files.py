@@ -31,7 +31,6 @@ import numpy as np
 import numpy.typing as npt
 
 METADATA = "model.json"
-METADATA_FIELDS = ("id", "name", "revision")
 UNFINISHED = re.compile(r"[0-9a-f]{32}\.unfinished")
 """Metadata that is being written; earlier versions wrote vectors under such names too."""
 
@@ -266,7 +265,7 @@ def read_metadata(folder: Path) -> dict[str, Any] | None:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return content if isinstance(content, dict) and content.keys() >= set(METADATA_FIELDS) else None
+    return content if isinstance(content, dict) and "id" in content else None
 
 
 def write_metadata(folder: Path, metadata: Mapping[str, str | None]) -> None:
@@ -277,7 +276,7 @@ def write_metadata(folder: Path, metadata: Mapping[str, str | None]) -> None:
     """
     unfinished = folder / f"{uuid.uuid4().hex}.unfinished"
     try:
-        unfinished.write_text(json.dumps({**dict.fromkeys(METADATA_FIELDS), **metadata}) + "\n", "utf-8")
+        unfinished.write_text(json.dumps({"id": None, "name": None, "revision": None, **metadata}) + "\n", "utf-8")
         unfinished.replace(folder / METADATA)
     except OSError:
         with contextlib.suppress(OSError):
