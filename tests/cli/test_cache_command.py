@@ -6,12 +6,13 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from made_data import QUESTIONS, SENTENCES
 
 from xlir_bench.cli.main import cli
 from xlir_bench.collection import Texts
 from xlir_bench.encoders import VectorCache, encode_texts, resolve
+from xlir_bench.encoders.vector_files import FilePair
 from xlir_bench.errors import InputError
+from xlir_bench.suites import find, load
 
 TEXTS = Texts(["0", "1"], ["a", "b"], ["en", "en"])
 
@@ -53,28 +54,61 @@ def test_prune_without_a_choice_removes_nothing(stored):
         invoke("cache", "prune", "--model", "nothing")
 
 
-def test_a_dry_run_counts_times_and_writes_nothing(parallel_folder, minilm, tmp_path):
-    arguments = ["run", str(minilm), "--suite", str(parallel_folder), "--languages", "en"]
-    output = tmp_path / "results"
-    [line] = invoke(*arguments, "--output", str(output), "--dry-run", "--json").splitlines()
+def test_prune_all_follows_no_link_and_says_what_it_left(stored, tmp_path):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.tex").write_text("thesis")
+    root = VectorCache().folder / "vectors"
+    (root / "m").symlink_to(precious)
+    (root / "notes").mkdir()
+    (root / "notes" / "model.json").write_text("{}")
+    shown = invoke("cache", "prune", "--all")
+    assert (precious / "thesis.tex").read_text() == "thesis"
+    assert f"left: {root / 'm'} (a link, which is not followed)" in shown
+    assert f"left: {root / 'notes'} (not named by a fingerprint)" in shown
+    assert sorted(path.name for path in root.iterdir()) == ["m", "notes"]
+    told = json.loads(invoke("cache", "info", "--json"))
+    assert told["models"] == []
+    assert [item["path"] for item in told["unrecognised"]] == [str(root / "m"), str(root / "notes")]
+    assert [item["path"] for item in json.loads(invoke("cache", "prune", "--all", "--json"))["unrecognised"]] == [
+        str(root / "m"),
+        str(root / "notes"),
+    ]
+
+
+def test_files_of_an_earlier_version_are_pointed_out_and_pruned_alone(stored):
+    folder = VectorCache().folder / "vectors" / resolve("random").info.fingerprint / "query"
+    (folder / f"{'0a' * 16}.vectors").write_bytes(bytes(1500))
+    assert "1.5 kB of it were written by an earlier version and are no longer read" in invoke("cache", "info")
+    assert "removed files of an earlier version of 1 models, 1.5 kB" in invoke("cache", "prune", "--outdated")
+    assert "earlier version" not in invoke("cache", "info")
+    assert "2 models" in invoke("cache", "info")
+
+
+def test_a_dry_run_counts_times_and_writes_nothing(minilm, tmp_path):
+    collection = load(find("xlir-mini"), None)
+    arguments = ["run", str(minilm), "--suite", "xlir-mini", "--output", str(tmp_path / "results"), "--dry-run"]
+    [line] = invoke(*arguments, "--json").splitlines()
     plan = json.loads(line)
-    assert plan["texts"] == QUESTIONS + SENTENCES
+    assert plan["texts"] == len(collection.queries) + len(collection.documents)
     assert plan["stored"] == 0
     assert plan["tokens"] > 5 * plan["distinct"]
     assert plan["seconds"] == pytest.approx(plan["distinct"] / plan["texts_per_s"])
     assert plan["disk_bytes"] == plan["distinct"] * (384 * 4 + 20)
-    assert not output.exists()
+    assert not (tmp_path / "results").exists()
+    assert not (VectorCache().folder / "vectors").exists()
 
 
-def test_a_dry_run_after_a_run_has_nothing_to_encode(parallel_folder, parallel_suite, tmp_path):
-    arguments = ["run", "random", "--suite", str(parallel_folder), "--languages", "en", "--json"]
-    before = json.loads(invoke(*arguments, "--dry-run"))
+def test_a_dry_run_after_a_run_has_nothing_to_encode_and_reads_no_vector(monkeypatch):
+    arguments = ["run", "random", "--suite", "xlir-mini", "--json", "--dry-run"]
+    before = json.loads(invoke(*arguments))
     model = resolve("random")
-    from xlir_bench.suites import load
-
-    collection = load(parallel_suite, languages=["en"])
+    collection = load(find("xlir-mini"), None)
     for role, side in (("query", collection.queries), ("document", collection.documents)):
         encode_texts(model.retriever, model.info, side, role, cache=VectorCache())
-    after = json.loads(invoke(*arguments, "--dry-run"))
+    grown = sum(path.stat().st_size for path in VectorCache().folder.rglob("*-64.*"))
+    monkeypatch.setattr(FilePair, "read", None)
+    after = json.loads(invoke(*arguments))
     assert (before["stored"], after["stored"]) == (0, before["distinct"])
     assert (after["seconds"], after["disk_bytes"]) == (0.0, 0)
+    assert before["disk_bytes"] == grown

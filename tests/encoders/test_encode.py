@@ -215,7 +215,7 @@ def test_roles_languages_and_fingerprints_do_not_share_vectors(tmp_path):
 
 def test_a_model_without_a_fingerprint_is_not_stored(tmp_path):
     encode_texts(Toy(), ModelInfo("toy", "toy", ""), texts_of("a"), "query", cache=VectorCache(tmp_path))
-    assert list(tmp_path.rglob("*.vectors")) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_is_cut_off_loses_one_block(tmp_path, monkeypatch):
@@ -235,11 +235,26 @@ def test_a_run_that_is_cut_off_loses_one_block(tmp_path, monkeypatch):
     assert (resumed.encoded, resumed.from_cache) == (4, 4)
 
 
-def test_stored_vectors_of_another_width_are_replaced(tmp_path):
+def test_stored_vectors_of_another_width_are_replaced(tmp_path, caplog):
     cache = VectorCache(tmp_path)
     encode_texts(Returns(np.ones((1, 5))), INFO, texts_of("a"), "query", cache=cache)
-    again = encode_texts(Toy(), INFO, texts_of("a", "b"), "query", cache=cache)
+    toy = Toy()
+    again = encode_texts(toy, INFO, texts_of("a", "b"), "query", cache=cache)
     assert again.vectors.shape == (2, 3)
+    assert sorted(text for call in toy.calls for text in call[0]) == ["a", "b"]  # each once
+    assert "another number of dimensions than the 3 that it returns" in caplog.text
+    final = encode_texts(Toy(), INFO, texts_of("a", "b"), "query", cache=cache)
+    assert (final.encoded, final.from_cache) == (0, 2)
+    np.testing.assert_array_equal(final.vectors, again.vectors)
+
+
+def test_an_encoder_that_returns_another_width_again_after_stored_ones_were_discarded_is_named(tmp_path):
+    cache = VectorCache(tmp_path)
+    encode_texts(Returns(np.ones((1, 5))), INFO, texts_of("a"), "query", cache=cache)
+    widths = iter([3, 4])
+    changing = Returns(lambda texts: np.ones((len(texts), next(widths))))
+    with pytest.raises(InputError, match=r'returned 4 dimensions for query "a" .* and 3 for other texts'):
+        encode_texts(changing, INFO, texts_of("a", "b"), "query", cache=cache)
 
 
 def test_a_cache_that_cannot_be_written_warns_once_and_the_run_goes_on(tmp_path, monkeypatch, caplog):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xlir_bench.cli import options
 
 if TYPE_CHECKING:
-    from xlir_bench.encoders.contents import StoredModel
+    from xlir_bench.encoders.contents import StoredModel, Unrecognised
 
 
 @click.group("cache")
@@ -29,14 +30,21 @@ def command() -> None:
 def info(as_json: bool) -> None:
     """List the models that have vectors here, the most recently used first."""
     from xlir_bench.encoders import VectorCache
-    from xlir_bench.encoders.contents import stored_models
+    from xlir_bench.encoders.contents import stored_models, unrecognised
 
     cache = VectorCache()
-    found = stored_models(cache)
+    found, foreign = stored_models(cache), unrecognised(cache)
     if as_json:
-        click.echo(json.dumps({"folder": str(cache.folder), "models": [asdict(model) for model in found]}))
+        click.echo(json.dumps({"folder": str(cache.folder), "models": _plain(found), "unrecognised": _plain(foreign)}))
         return
     _print(found)
+    outdated = sum(model.outdated_bytes for model in found)
+    if outdated:
+        click.echo(
+            f"{_size(outdated)} of it were written by an earlier version and are no longer read; "
+            "remove them with `xlir-bench cache prune --outdated`"
+        )
+    _print_unrecognised(foreign)
     click.echo(f"{cache.folder}: {len(found)} models, {_size(sum(model.bytes for model in found))}")
 
 
@@ -44,20 +52,40 @@ def info(as_json: bool) -> None:
 @click.option("--model", "models", multiple=True, metavar="MODEL", help="An id, a name or a fingerprint's beginning.")
 @click.option("--unused", "days", type=click.FloatRange(min=0), metavar="DAYS", help="Not used for so many days.")
 @click.option("--all", "everything", is_flag=True, help="Every model.")
+@click.option("--outdated", is_flag=True, help="Only files of an earlier version, which are no longer read.")
 @options.as_json
-def prune(models: tuple[str, ...], days: float | None, everything: bool, as_json: bool) -> None:
-    """Remove the vectors of some models, of those not used for long, or of all."""
+def prune(models: tuple[str, ...], days: float | None, everything: bool, outdated: bool, as_json: bool) -> None:
+    """Remove the vectors of some models, of those not used for long, or of all.
+
+    Only files that xlir-bench wrote are removed. Links are not followed; they and everything else are named and left.
+    """
     from xlir_bench.encoders import VectorCache
     from xlir_bench.encoders.contents import prune as remove
+    from xlir_bench.encoders.contents import unrecognised
 
-    if not models and days is None and not everything:
-        raise click.UsageError("say what to remove: --model MODEL, --unused DAYS, or --all")
-    removed = remove(VectorCache(), models, days)
+    if not models and days is None and not everything and not outdated:
+        raise click.UsageError("say what to remove: --model MODEL, --unused DAYS, --outdated, or --all")
+    cache = VectorCache()
+    removed = remove(cache, models, days, outdated)
+    foreign = unrecognised(cache)
     if as_json:
-        click.echo(json.dumps({"removed": [asdict(model) for model in removed]}))
+        click.echo(json.dumps({"removed": _plain(removed), "unrecognised": _plain(foreign)}))
         return
     _print(removed)
-    click.echo(f"removed {len(removed)} models, {_size(sum(model.bytes for model in removed))}")
+    _print_unrecognised(foreign)
+    size = _size(sum(model.outdated_bytes if outdated else model.bytes for model in removed))
+    click.echo(
+        f"removed {f'files of an earlier version of {len(removed)}' if outdated else len(removed)} models, {size}"
+    )
+
+
+def _plain(found: Sequence[StoredModel | Unrecognised]) -> list[dict[str, Any]]:
+    return [asdict(item) for item in found]
+
+
+def _print_unrecognised(found: Sequence[Unrecognised]) -> None:
+    for item in found:
+        click.echo(f"left: {item.path} ({item.reason})")
 
 
 def _print(models: list[StoredModel]) -> None:

@@ -1,51 +1,65 @@
 """Vectors on disk, stored by what they were made of and from: a text is encoded once, however often it is measured.
 
-    <folder>/vectors/<model fingerprint>/<role>[-float16]/<unique name>.vectors
+Layout:
 
-Each file is a segment that never changes once it has its name: a header (8 bytes of magic, rows, dimensions), a key and
-a checksum per row, and the vectors, float32 or float16, little-endian, which are memory-mapped. A folder holds one of
-the two kinds, so that a run never mixes them. A segment is written under another name, synced and renamed, and its name
-is unique; so any number of processes may read and write at once without a lock, and one that is killed leaves a file
-that nobody reads.
+    <folder>/vectors/<model fingerprint>/model.json                          id, name and revision, for people
+    <folder>/vectors/<model fingerprint>/<role>[-float16]/<name>.keys|.rows  pairs of files, see `vector_files`
+
+Guarantees:
+
+- Storing is a convenience, never a condition: where the disk is full or the folder cannot be written, one warning is
+  logged and the run goes on.
+- A vector is returned only if its checksum, which covers its key, is right. A torn write, a changed bit or another
+  program's file costs only the vectors that it hit, and these are encoded again.
+- A block is on disk when `add` returns. A process that is killed loses the block that it is adding, at most.
+- Any number of processes may read, add, discard and prune at once. Nobody waits: a process appends to a pair of files
+  that no other one appends to. A process whose files are removed by another one goes on: it encodes again what it no
+  longer finds, and adds to new files.
+- float16 and float32 are kept apart. All vectors that are found have one width: that of the pair last written.
+- Open files: none for reading between two calls, two for adding, whatever the number of blocks, vectors and processes.
+- Memory: 28 bytes per stored vector while a store is open; vectors are read when they are asked for.
+
+Why neither SQLite nor LMDB: `benchmarks/vector_cache.py` runs both beside this layout. Vectors have one size, are never
+changed and are mostly read in the order in which they were written, which plain files serve best; both databases are
+slower to write and to read. A changed byte in a database's inner page can cost every vector, or in LMDB, which has no
+checksums, the process; and neither works on network file systems without locks.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import logging
 import os
-import re
-import struct
-import time
-import uuid
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from xlir_bench.encoders.protocol import Role, Vectors
+from xlir_bench.encoders.vector_files import (
+    FINGERPRINT,
+    METADATA,
+    Appender,
+    Checks,
+    FilePair,
+    Index,
+    Keys,
+    Rows,
+    read_metadata,
+    write_metadata,
+)
 from xlir_bench.errors import InputError
 from xlir_bench.files import cache_folder
 
 log = logging.getLogger(__name__)
 
-_SEGMENT = ".vectors"
-_UNFINISHED = ".unfinished"
-_ABANDONED_AFTER_S = 24 * 3600.0
-_MAGIC = {"float32": b"xlirvec1", "float16": b"xlirvech"}
-_TYPE: Mapping[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
-CARD = "model.json"
-_HEADER = struct.Struct("<8sQI")
-_ROW = np.dtype([("key", "S16"), ("check", "<u4")])
-
-Keys = npt.NDArray[np.bytes_]
 StoredAs = Literal["float32", "float16"]
+
+_TYPE: Mapping[StoredAs, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
 
 
 def default_folder() -> Path:
@@ -61,14 +75,11 @@ def keys_of(texts: Sequence[str], languages: Sequence[str]) -> Keys:
         content = language.encode() + b"\xff" + text.encode("utf-8", "surrogatepass")
         return hashlib.sha256(content).digest()[:16]
 
-    return np.array([key(text, code) for text, code in zip(texts, languages, strict=True)], dtype="S16")
+    return np.fromiter((key(text, code) for text, code in zip(texts, languages, strict=True)), "S16", len(texts))
 
 
 class VectorCache:
     """A folder of vectors of many models.
-
-    Storing is a convenience, never a condition: where the disk is full or the folder cannot be written, one warning is
-    logged and the run goes on. A segment that is torn, or that something else wrote, is passed over.
 
     Args:
         folder: where to keep vectors; `default_folder()` if none is given. It is made when something is stored.
@@ -79,54 +90,70 @@ class VectorCache:
     def __init__(self, folder: Path | None = None, stored_as: StoredAs = "float32") -> None:
         self.folder = Path(folder) if folder is not None else default_folder()
         self.stored_as = stored_as
-        self._writable = True
+        self.writable = True
 
-    def shelf(self, fingerprint: str, role: Role, card: Mapping[str, str | None] | None = None) -> Shelf:
+    @property
+    def models(self) -> Path:
+        """The folder that has one folder for each model."""
+        return self.folder / "vectors"
+
+    def store(self, fingerprint: str, role: Role, metadata: Mapping[str, str | None] | None = None) -> VectorStore:
         """The vectors that one model gave to texts of one role, as they are on disk now.
 
         Args:
             fingerprint: `ModelInfo.fingerprint`; never a name.
             role: queries and documents are kept apart, for a model may prompt them differently.
-            card: what the model is called, for people who look into the cache; written beside the vectors.
+            metadata: id, name and revision of the model, for people who look into the cache.
         """
-        plain = re.fullmatch(r"[0-9a-f]{16,128}", fingerprint)
-        name = fingerprint if plain else hashlib.sha256(fingerprint.encode()).hexdigest()
-        model = self.folder / "vectors" / name
-        with contextlib.suppress(OSError):
-            # The card's time is when the model was last used, which is what pruning by age goes by.
-            os.utime(model / CARD)
-        return Shelf(self, model / (role if self.stored_as == "float32" else f"{role}-{self.stored_as}"), card)
+        plain = FINGERPRINT.fullmatch(fingerprint)
+        model = self.models / (fingerprint if plain else hashlib.sha256(fingerprint.encode()).hexdigest())
+        return VectorStore(
+            self, model / (role if self.stored_as == "float32" else f"{role}-{self.stored_as}"), metadata
+        )
 
-    def store(self, folder: Path, keys: Keys, vectors: Vectors, card: Mapping[str, str | None] | None = None) -> None:
-        """Write one segment into `folder`, or warn once that nothing can be stored."""
-        if not self._writable or not len(keys):
-            return
-        try:
-            if card is not None and not (folder.parent / CARD).exists():
-                _write_card(folder.parent / CARD, card)
-            _write(folder, keys, vectors, self.stored_as)
-        except OSError as error:
-            self._writable = False
+    def stop_storing(self, error: OSError) -> None:
+        """Warn that nothing can be stored, and store nothing from now on."""
+        if self.writable:
             log.warning("vectors are not stored in %s: %s; the run goes on without storing", self.folder, error)
+        self.writable = False
 
 
-class Shelf:
-    """The stored vectors of one model and role: a snapshot taken when it was opened, and a place to add to."""
+class VectorStore:
+    """The stored vectors of one model and role: what was there when it was opened, and a place to add to.
 
-    def __init__(self, cache: VectorCache, folder: Path, card: Mapping[str, str | None] | None = None) -> None:
+    Made by `VectorCache.store`. It may be used by several threads.
+    """
+
+    def __init__(self, cache: VectorCache, folder: Path, metadata: Mapping[str, str | None] | None = None) -> None:
         self._cache = cache
         self._folder = folder
-        self._card = card
-        self._segments = list(_segments(folder))
-        sizes = [len(segment.rows) for segment in self._segments]
-        keys = np.concatenate([np.empty(0, "S16"), *(segment.rows["key"] for segment in self._segments)])
-        order = np.argsort(keys, kind="stable")
-        self._keys: Keys = keys[order]
-        self._segment_at = np.repeat(np.arange(len(sizes)), sizes)[order]
-        self._row_at = np.concatenate([np.empty(0, np.int64), *(np.arange(size) for size in sizes)])[order]
+        self._metadata = metadata or {}
+        self._dtype = _TYPE[cache.stored_as]
+        self._appender: Appender | None = None
+        self._adding = threading.Lock()
+        pairs = [pair for pair in FilePair.all_of(folder) if pair.count()]
+        self._width = max(pairs, key=lambda pair: pair.written()).width if pairs else 0
+        self._open([pair for pair in pairs if pair.width == self._width])
+        if pairs:
+            self._mark_used(repair=metadata is not None)
 
     def __len__(self) -> int:
-        return len(self._keys)
+        """Number of distinct keys that were stored when this was opened."""
+        return len(self._index)
+
+    def contains(self, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Which keys were stored when this was opened; no vector is read, so a damaged one counts as stored.
+
+        Args:
+            keys: what `keys_of` gave, shape (texts,).
+
+        Returns:
+            Shape (texts,).
+        """
+        stored = np.zeros(len(keys), dtype=bool)
+        for asked, _, _ in self._index.candidates(keys, stored):
+            stored[asked] = True
+        return stored
 
     def find(self, keys: Keys) -> tuple[npt.NDArray[np.int64], Vectors]:
         """The stored vectors among those asked for.
@@ -137,27 +164,47 @@ class Shelf:
         Returns:
             Positions in `keys` of what is stored, ascending, shape (found,), and vectors, shape (found, dimensions).
         """
-        at = np.searchsorted(self._keys, keys)
-        at[at == len(self._keys)] = 0
-        hits = np.flatnonzero(self._keys[at] == keys) if len(self) else np.empty(0, np.int64)
-        if not len(hits):
-            return np.empty(0, np.int64), np.empty((0, 0), np.float32)
-        places = at[hits]
-        vectors = np.empty((len(hits), self._segments[0].vectors.shape[1]), np.float32)
-        sound = np.zeros(len(hits), dtype=bool)
-        for number in np.unique(self._segment_at[places]):
-            mine = np.flatnonzero(self._segment_at[places] == number)
-            vectors[mine], sound[mine] = self._segments[number].read(self._row_at[places[mine]])
-        return hits[sound], vectors[sound]
+        sound = np.zeros(len(keys), dtype=bool)
+        vectors: Vectors = np.empty((len(keys), self._width), np.float32)
+        for asked, rows, checks in self._index.candidates(keys, sound):
+            read, sound[asked] = self._read(rows, checks)
+            if len(asked) == len(keys):
+                vectors = read
+            else:
+                vectors[asked] = read
+        return np.flatnonzero(sound), vectors if sound.all() else vectors[sound]
 
     def add(self, keys: Keys, vectors: Vectors) -> None:
-        """Store one block; this snapshot does not show it.
+        """Store one block, or warn once that nothing can be stored. `find` shows it when the store is opened again.
 
         Args:
             keys: shape (texts,).
             vectors: shape (texts, dimensions).
         """
-        self._cache.store(self._folder, keys, vectors, self._card)
+        if not self._cache.writable or not len(keys):
+            return
+        try:
+            with self._adding:
+                self._appending_to(vectors.shape[1]).append(keys, vectors.astype(self._dtype, copy=False))
+                self._mark_used()
+        except OSError as error:
+            self._cache.stop_storing(error)
+
+    def discard(self) -> None:
+        """Remove everything that is stored for this model and role, in float32 or float16 as this store is.
+
+        What cannot be removed is named in a warning, and this store finds nothing from now on all the same.
+        """
+        with self._adding:
+            if self._appender is not None:
+                self._appender.close()
+                self._appender = None
+            for pair in FilePair.all_of(self._folder):
+                try:
+                    pair.remove()
+                except OSError as error:
+                    log.warning("%s holds vectors that no longer hold good and cannot be removed: %s", pair.keys, error)
+            self._open([])
 
     def rounded(self, vectors: Vectors) -> Vectors:
         """The vectors as they will be read again, shape (texts, dimensions), float32.
@@ -173,105 +220,41 @@ class Shelf:
             raise InputError("a vector has a number beyond 65,504, which float16 cannot hold: store float32")
         return kept
 
+    def _open(self, pairs: list[FilePair]) -> None:
+        parts = [pair.read_keys() for pair in pairs]
+        self._pairs = pairs
+        self._starts = np.cumsum([0, *(len(part) for part in parts)])
+        self._index = Index(parts)
 
-@dataclass(frozen=True)
-class _Segment:
-    rows: npt.NDArray[np.void]
-    vectors: npt.NDArray[np.floating]
+    def _read(self, rows: Rows, checks: Checks) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+        """Vectors in rows that are numbered through all pairs, and whether each has its checksum."""
+        if len(self._pairs) == 1:
+            vectors, now = self._pairs[0].read(rows, self._dtype)
+            return vectors.astype(np.float32, copy=False), now == checks
+        several = np.zeros((len(rows), self._width), np.float32)
+        sound = np.zeros(len(rows), dtype=bool)
+        pair_of = np.searchsorted(self._starts, rows, side="right") - 1
+        for number in np.unique(pair_of):
+            mine = np.flatnonzero(pair_of == number)
+            several[mine], now = self._pairs[number].read(rows[mine] - self._starts[number], self._dtype)
+            sound[mine] = now == checks[mine]
+        return several, sound
 
-    def read(self, at: npt.NDArray[np.int64]) -> tuple[Vectors, npt.NDArray[np.bool_]]:
-        """Rows `at`, and whether each has the right checksum: disks lose bits, and a wrong vector would go unseen."""
-        stored = np.ascontiguousarray(self.vectors[at])
-        checks = np.fromiter((zlib.crc32(row) for row in stored), np.uint32, len(stored))
-        return stored.astype(np.float32, copy=False), checks == self.rows["check"][at]
+    def _appending_to(self, width: int) -> Appender:
+        if self._appender is None or self._appender.pair.width != width or not self._appender.holds():
+            self._appender = Appender(self._folder, width)
+        return self._appender
 
+    def _mark_used(self, repair: bool = True) -> None:
+        """Set the time of the metadata, by which models are pruned.
 
-def _segments(folder: Path) -> Iterator[_Segment]:
-    """Every whole segment of `folder`, all of one width; what is torn or abandoned is cleared away."""
-    width: int | None = None
-    try:
-        paths = sorted(folder.iterdir())
-    except OSError:
-        return
-    for path in paths:
-        if path.suffix == _UNFINISHED:
-            _clear_if_abandoned(path)
-        if path.suffix != _SEGMENT:
-            continue
-        segment = _opened(path)
-        if segment is None:
-            continue
-        width = width or segment.vectors.shape[1]
-        if segment.vectors.shape[1] == width:
-            yield segment
-
-
-def _opened(path: Path) -> _Segment | None:
-    """The segment in `path`. One that is torn is removed, for nothing could ever read it; one out of reach is left."""
-    try:
-        with path.open("rb") as file:
-            segment = _parsed(path, file)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        log.debug("%s cannot be read: %s", path, error)
-        return None
-    except (ValueError, struct.error) as error:
-        log.debug("%s is no segment and is removed: %s", path, error)
-        _remove(path)
-        return None
-    return segment
-
-
-def _parsed(path: Path, file: BinaryIO) -> _Segment:
-    magic, count, width = _HEADER.unpack(file.read(_HEADER.size))
-    start = _HEADER.size + count * _ROW.itemsize
-    kind = next((kind for kind, begin in _MAGIC.items() if begin == magic), None)
-    if kind is None or not count or not width:
-        raise ValueError("not the beginning of a segment")
-    dtype = _TYPE[kind]
-    if os.fstat(file.fileno()).st_size != start + dtype.itemsize * count * width:
-        raise ValueError("cut short")
-    rows = np.frombuffer(file.read(count * _ROW.itemsize), dtype=_ROW)
-    return _Segment(rows, np.memmap(path, dtype=dtype, mode="r", offset=start, shape=(count, width)))
-
-
-def _write_card(path: Path, card: Mapping[str, str | None]) -> None:
-    """Several processes may write the same card at once; whichever is last is as good as the first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{uuid.uuid4().hex}{_UNFINISHED}")
-    unfinished.write_text(json.dumps(dict(card)) + "\n", "utf-8")
-    unfinished.replace(path)
-
-
-def _write(folder: Path, keys: Keys, vectors: Vectors, stored_as: StoredAs) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    name = uuid.uuid4().hex
-    unfinished, finished = folder / f"{name}{_UNFINISHED}", folder / f"{name}{_SEGMENT}"
-    stored = np.ascontiguousarray(vectors, dtype=_TYPE[stored_as])
-    rows = np.empty(len(keys), dtype=_ROW)
-    rows["key"] = keys
-    rows["check"] = np.fromiter((zlib.crc32(row) for row in stored), np.uint32, len(stored))
-    try:
-        with unfinished.open("xb") as file:
-            file.write(_HEADER.pack(_MAGIC[stored_as], *stored.shape))
-            file.write(rows.tobytes())
-            file.write(stored.data)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.rename(finished)
-    except BaseException:
-        _remove(unfinished)
-        raise
-
-
-def _clear_if_abandoned(path: Path) -> None:
-    """Remove what a killed process left, long enough ago that no living one can still be writing it."""
-    with contextlib.suppress(OSError):
-        if time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
-            path.unlink()
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
+        Args:
+            repair: whether to write metadata that are missing or torn: a process that was killed did not come to it, or
+                another one prunes. A failure is no reason to store nothing, since the next block tries again.
+        """
+        model = self._folder.parent
+        with contextlib.suppress(OSError):
+            if repair and read_metadata(model) is None and not (model / METADATA).is_symlink():
+                write_metadata(model, self._metadata)
+            else:
+                os.utime(model / METADATA)

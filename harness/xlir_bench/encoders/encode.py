@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from xlir_bench.collection import Texts
-from xlir_bench.encoders.cache import Shelf, VectorCache, keys_of
+from xlir_bench.encoders.cache import VectorCache, VectorStore, keys_of
 from xlir_bench.encoders.checkpoint import Foreign
 from xlir_bench.encoders.protocol import Encoder, Lookup, ModelInfo, PartwiseEncoder, Role, Vectors
 from xlir_bench.errors import InputError
 from xlir_bench.progress import SILENT, Progress
+
+log = logging.getLogger(__name__)
 
 BLOCK = 2048
 """Texts per block: what is encoded between two visits to the cache, and what a run that is cut off loses at most."""
@@ -84,8 +87,8 @@ def encode_texts(
         return Encoded(found, 0, len(texts))
     distinct = distinct_texts(texts)
     stage = progress.stage(_STAGE[role], len(texts), "texts")
-    card = {"id": info.id, "name": info.name, "revision": info.revision}
-    shelf = cache.shelf(info.fingerprint, role, card) if cache is not None and info.fingerprint else None
+    metadata = {"id": info.id, "name": info.name, "revision": info.revision}
+    store = cache.store(info.fingerprint, role, metadata) if cache is not None and info.fingerprint else None
     # The rows of the result grouped by distinct text, so that a block goes to its final place without a second copy.
     rows = np.argsort(distinct.position, kind="stable")
     starts = np.searchsorted(distinct.position[rows], np.arange(len(distinct.texts) + 1))
@@ -93,7 +96,7 @@ def encode_texts(
     encoded = 0
     for begin in range(0, len(distinct.texts), BLOCK):
         block = slice(begin, min(begin + BLOCK, len(distinct.texts)))
-        vectors, fresh = _block(retriever, _Request(info, role, distinct, block), shelf)
+        vectors, fresh = _block(retriever, _Request(info, role, distinct, block), store)
         if result is None:
             result = np.empty((len(texts), vectors.shape[1]), np.float32)
         elif vectors.shape[1] != result.shape[1]:
@@ -184,35 +187,71 @@ class _Request:
     block: slice
 
 
-def _block(retriever: Encoder, request: _Request, shelf: Shelf | None) -> tuple[Vectors, int]:
+def _block(retriever: Encoder, request: _Request, store: VectorStore | None) -> tuple[Vectors, int]:
     """The vectors of one block, shape (block, dimensions), and how many of them were encoded now."""
     size = request.block.stop - request.block.start
-    if shelf is None:
+    if store is None:
         return _encoded(retriever, request, np.arange(size)), size
     keys = keys_of(request.distinct.texts[request.block], request.distinct.languages[request.block])
-    stored_at, stored = shelf.find(keys)
+    stored_at, stored = store.find(keys)
     if len(stored_at) == size:
         return stored, 0
     missing = np.setdiff1d(np.arange(size), stored_at, assume_unique=True)
     if isinstance(retriever, PartwiseEncoder):
-        fresh = _in_parts(retriever, request, missing, _Storing(shelf, keys))
+        fresh = _in_parts(retriever, request, missing, _Storing(store, keys))
     else:
-        fresh = shelf.rounded(_encoded(retriever, request, missing))
-        shelf.add(keys[missing], fresh)
+        fresh = store.rounded(_encoded(retriever, request, missing))
+        store.add(keys[missing], fresh)
     if len(missing) == size:
         return fresh, size
     if stored.shape[1] != fresh.shape[1]:
-        # The stored ones cannot be this model's, whatever put them there: encode the block anew.
-        return shelf.rounded(_encoded(retriever, request, np.arange(size))), size
+        return _replaced(retriever, request, _Storing(store, keys), (missing, fresh)), size
     vectors = np.empty((size, fresh.shape[1]), np.float32)
     vectors[stored_at] = stored
     vectors[missing] = fresh
     return vectors, len(missing)
 
 
+def _replaced(
+    retriever: Encoder, request: _Request, storing: _Storing, encoded: tuple[npt.NDArray[np.int64], Vectors]
+) -> Vectors:
+    """The vectors of a block of which some were stored in another width, shape (block, dimensions).
+
+    Those cannot be this model's, whatever put them there: all that is stored for it is discarded.
+
+    Args:
+        retriever: the model.
+        request: the block.
+        storing: where its vectors are stored, and under which keys.
+        encoded: positions in the block of what was encoded just now, and the vectors.
+    """
+    done, fresh = encoded
+    log.warning(
+        "what is stored for %s in role %s has another number of dimensions than the %d that it returns; "
+        "it is discarded and encoded again",
+        request.info.id,
+        request.role,
+        fresh.shape[1],
+    )
+    storing.store.discard()
+    left = np.setdiff1d(np.arange(len(storing.keys)), done, assume_unique=True)
+    again = storing.store.rounded(_encoded(retriever, request, left))
+    if again.shape[1] != fresh.shape[1]:
+        first = _quoted(request.distinct, request.role, request.block.start + int(left[0]))
+        raise InputError(
+            f"encoder {request.info.id} returned {again.shape[1]} dimensions for {first} and {fresh.shape[1]} for "
+            "other texts; every vector needs the same"
+        )
+    vectors = np.empty((len(storing.keys), fresh.shape[1]), np.float32)
+    vectors[left] = again
+    vectors[done] = fresh
+    storing.store.add(storing.keys, vectors)
+    return vectors
+
+
 @dataclass(frozen=True)
 class _Storing:
-    shelf: Shelf
+    store: VectorStore
     keys: npt.NDArray[np.bytes_]
 
 
@@ -226,8 +265,8 @@ def _in_parts(
     result: Vectors | None = None
     filled = 0
     for at, returned in retriever.encode_parts(texts, role=request.role, languages=languages):
-        vectors = storing.shelf.rounded(_checked(returned, request, [rows[int(row)] for row in at]))
-        storing.shelf.add(storing.keys[missing[at]], vectors)
+        vectors = storing.store.rounded(_checked(returned, request, [rows[int(row)] for row in at]))
+        storing.store.add(storing.keys[missing[at]], vectors)
         if result is None:
             result = np.empty((len(rows), vectors.shape[1]), np.float32)
         result[at] = vectors
