@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -12,21 +11,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
-
 from xlir_bench import __version__
-from xlir_bench.analysis import analysed
+from xlir_bench.analysis import analysed, row_scores, summary_of
 from xlir_bench.collection import Collection, Setting
 from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, encode_texts
 from xlir_bench.engines import STREAMED_ABOVE, Streamed, Streaming, stream
 from xlir_bench.engines.records import Records
 from xlir_bench.errors import InputError, XlirError
-from xlir_bench.measures import parse
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.results import (
     ModelReference,
     Result,
-    Score,
     SuiteReference,
     Timing,
     ZeroShotStatement,
@@ -120,7 +115,7 @@ def evaluate(
     ranked = _ranked(model, collection, (across, heads), cache, progress)
     ranks = ranked.ranks
     clock.split("encode_s", "rank_s", ranked.encode_s)
-    scores = tuple(_scores(ranks, suite))
+    scores = row_scores(ranks, suite.settings)
     clock.lap("measure_s")
     encode_s = clock.laps["encode_s"]
     result = Result(
@@ -136,7 +131,7 @@ def evaluate(
             texts_encoded=ranked.encoded,
             texts_from_cache=ranked.from_cache,
         ),
-        summary=_summary(scores),
+        summary=summary_of(scores),
         primary={setting: names[0] for setting, names in suite.settings.items()},
         ties=float(ranks.tied.mean()),
         scores=scores,
@@ -300,33 +295,6 @@ def _scorer(
     queries = encode_texts(retriever, model.info, collection.queries, "query", cache=cache, progress=progress)
     scorer = DenseScorer(queries.vectors, documents.vectors, model.info.similarity)
     return scorer, queries.encoded + documents.encoded, queries.from_cache + documents.from_cache
-
-
-def _scores(ranks: RankTable, suite: Suite) -> Iterator[Score]:
-    for setting, names in suite.settings.items():
-        measures = [parse(name) for name in names]
-        for row in ranks.rows(setting):
-            for measure in measures:
-                yield Score(
-                    setting=setting,
-                    query_language=row.query_language,
-                    document_language=row.document_language,
-                    measure=str(measure),
-                    value=float(measure(row.judged).mean()),
-                    queries=len(row.queries),
-                    documents=row.documents,
-                )
-
-
-def _summary(scores: tuple[Score, ...]) -> dict[str, dict[str, float]]:
-    """Setting -> measure -> mean over rows, each with equal weight."""
-    values: dict[str, dict[str, list[float]]] = {}
-    for score in scores:
-        values.setdefault(score.setting, {}).setdefault(score.measure, []).append(score.value)
-    return {
-        setting: {measure: float(np.mean(rows)) for measure, rows in measures.items()}
-        for setting, measures in values.items()
-    }
 
 
 def _finished(path: Path, model: Model, suite: Suite, collection: Collection) -> Result | None:

@@ -3,6 +3,7 @@
 from xlir_bench.analysis.analyse import analysed
 from xlir_bench.analysis.compare import Run, compare, load_run
 from xlir_bench.analysis.comparison import Comparison, Difference, QueryDifference, Standing
+from xlir_bench.analysis.scores import row_scores, summary_of
 
 __all__ = [
     "Comparison",
@@ -13,4 +14,6 @@ __all__ = [
     "analysed",
     "compare",
     "load_run",
+    "row_scores",
+    "summary_of",
 ]
