@@ -13,8 +13,9 @@ from time import perf_counter
 
 from xlir_bench import __version__
 from xlir_bench.analysis import analysed, row_scores, summary_of
-from xlir_bench.collection import Collection, Setting
+from xlir_bench.collection import Collection, Setting, Texts
 from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, encode_texts
+from xlir_bench.encoders.protocol import Abridging, Role
 from xlir_bench.engines import STREAMED_ABOVE, Streamed, Streaming, stream
 from xlir_bench.engines.records import Records
 from xlir_bench.errors import InputError, XlirError
@@ -120,7 +121,7 @@ def evaluate(
     encode_s = clock.laps["encode_s"]
     result = Result(
         suite=reference(suite, collection),
-        model=_described(model),
+        model=_described(model, collection),
         zero_shot=_zero_shot(model, suite, collection),
         harness={"version": __version__},
         environment=environment(),
@@ -190,15 +191,20 @@ def reference(suite: Suite, collection: Collection) -> SuiteReference:
     )
 
 
-def _described(model: Model) -> ModelReference:
-    info = model.info
+def _described(model: Model, collection: Collection | None = None) -> ModelReference:
+    """The model; with a collection that it has encoded, also how many of its texts were not read whole."""
+    info, details = model.info, model.info.details
+    if collection is not None and isinstance(model.retriever, Abridging):
+        sides: tuple[tuple[Role, Texts], ...] = (("query", collection.queries), ("document", collection.documents))
+        counts = {role: found for role, side in sides if (found := model.retriever.abridged(side.texts, role=role))}
+        details = {**details, "abridged": counts} if counts else details
     return ModelReference(
         id=info.id,
         name=info.name,
         revision=info.revision,
         fingerprint=info.fingerprint,
         prompts=info.prompts,
-        details=info.details,
+        details=details,
     )
 
 
