@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -12,21 +11,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
-
 from xlir_bench import __version__
-from xlir_bench.analysis import analysed
-from xlir_bench.collection import Collection, Setting
+from xlir_bench.analysis import analysed, row_scores, summary_of
+from xlir_bench.collection import Collection, Setting, Texts
 from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, encode_texts
+from xlir_bench.encoders.protocol import Abridging, Role
 from xlir_bench.engines import STREAMED_ABOVE, Streamed, Streaming, stream
 from xlir_bench.engines.records import Records
 from xlir_bench.errors import InputError, XlirError
-from xlir_bench.measures import parse
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.results import (
     ModelReference,
     Result,
-    Score,
     SuiteReference,
     Timing,
     ZeroShotStatement,
@@ -120,12 +116,12 @@ def evaluate(
     ranked = _ranked(model, collection, (across, heads), cache, progress)
     ranks = ranked.ranks
     clock.split("encode_s", "rank_s", ranked.encode_s)
-    scores = tuple(_scores(ranks, suite))
+    scores = row_scores(ranks, suite.settings)
     clock.lap("measure_s")
     encode_s = clock.laps["encode_s"]
     result = Result(
         suite=reference(suite, collection),
-        model=_described(model),
+        model=_described(model, collection),
         zero_shot=_zero_shot(model, suite, collection),
         harness={"version": __version__},
         environment=environment(),
@@ -136,7 +132,7 @@ def evaluate(
             texts_encoded=ranked.encoded,
             texts_from_cache=ranked.from_cache,
         ),
-        summary=_summary(scores),
+        summary=summary_of(scores),
         primary={setting: names[0] for setting, names in suite.settings.items()},
         ties=float(ranks.tied.mean()),
         scores=scores,
@@ -195,15 +191,20 @@ def reference(suite: Suite, collection: Collection) -> SuiteReference:
     )
 
 
-def _described(model: Model) -> ModelReference:
-    info = model.info
+def _described(model: Model, collection: Collection | None = None) -> ModelReference:
+    """The model; with a collection that it has encoded, also how many of its texts were not read whole."""
+    info, details = model.info, model.info.details
+    if collection is not None and isinstance(model.retriever, Abridging):
+        sides: tuple[tuple[Role, Texts], ...] = (("query", collection.queries), ("document", collection.documents))
+        counts = {role: found for role, side in sides if (found := model.retriever.abridged(side.texts, role=role))}
+        details = {**details, "abridged": counts} if counts else details
     return ModelReference(
         id=info.id,
         name=info.name,
         revision=info.revision,
         fingerprint=info.fingerprint,
         prompts=info.prompts,
-        details=info.details,
+        details=details,
     )
 
 
@@ -300,33 +301,6 @@ def _scorer(
     queries = encode_texts(retriever, model.info, collection.queries, "query", cache=cache, progress=progress)
     scorer = DenseScorer(queries.vectors, documents.vectors, model.info.similarity)
     return scorer, queries.encoded + documents.encoded, queries.from_cache + documents.from_cache
-
-
-def _scores(ranks: RankTable, suite: Suite) -> Iterator[Score]:
-    for setting, names in suite.settings.items():
-        measures = [parse(name) for name in names]
-        for row in ranks.rows(setting):
-            for measure in measures:
-                yield Score(
-                    setting=setting,
-                    query_language=row.query_language,
-                    document_language=row.document_language,
-                    measure=str(measure),
-                    value=float(measure(row.judged).mean()),
-                    queries=len(row.queries),
-                    documents=row.documents,
-                )
-
-
-def _summary(scores: tuple[Score, ...]) -> dict[str, dict[str, float]]:
-    """Setting -> measure -> mean over rows, each with equal weight."""
-    values: dict[str, dict[str, list[float]]] = {}
-    for score in scores:
-        values.setdefault(score.setting, {}).setdefault(score.measure, []).append(score.value)
-    return {
-        setting: {measure: float(np.mean(rows)) for measure, rows in measures.items()}
-        for setting, measures in values.items()
-    }
 
 
 def _finished(path: Path, model: Model, suite: Suite, collection: Collection) -> Result | None:

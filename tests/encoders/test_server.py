@@ -2,113 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import threading
 import time
-from collections import Counter
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import embedding_server
 import numpy as np
 import pytest
+from embedding_server import KEY, TEXTS, expected, only_texts, vector_of
+from embedding_server import encode as run
 
-from xlir_bench.collection import Texts
 from xlir_bench.encoders import VectorCache, encode_texts, resolve, server
 from xlir_bench.errors import InputError, MissingResourceError
-
-KEY = "sk-test-3141592653"
-TEXTS = Texts([str(row) for row in range(1000)], [f"text number {row}" for row in range(1000)], ["en"] * 1000)
-
-
-def vector_of(text, width=8):
-    rng = np.random.default_rng(sum(map(ord, text)) * 1000 + len(text))
-    return rng.normal(size=width).round(4).tolist()
-
-
-class Server(ThreadingHTTPServer):
-    """Answers well, except where `behaviour(number of the request, texts)` says how not to."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.behaviour = lambda number, texts: None
-        self.paid = Counter()
-        self.requests = 0
-        self.headers_seen = []
-        self.bodies = []
-        self.lock = threading.Lock()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *arguments):
-        pass
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        texts = body["input"]
-        with self.server.lock:
-            number = self.server.requests
-            self.server.requests += 1
-            self.server.headers_seen.append(self.headers)
-            self.server.bodies.append({**body, "path": self.path})
-        action = self.server.behaviour(number, texts) or {}
-        time.sleep(action.get("slow", 0))
-        if action.get("close"):
-            self.close_connection = True
-            return
-        if "status" in action:
-            self.reply(action["status"], {"error": {"message": action.get("message", "no")}}, action.get("headers", {}))
-            return
-        rows = [{"index": i, "embedding": vector_of(t, action.get("width", 8))} for i, t in enumerate(texts)]
-        with self.server.lock:
-            self.server.paid.update(texts)
-        data = rows[: len(rows) - action.get("short", 0)]
-        self.reply(200, action.get("answer", {"data": data[::-1]}), {})
-
-    def reply(self, status, content, headers):
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.wfile.write(body)
-
-
-@pytest.fixture
-def live(monkeypatch):
-    running = Server()
-    thread = threading.Thread(target=running.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    monkeypatch.setenv("OPENAI_BASE_URL", running.url)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr(server.random, "uniform", lambda low, high: 0.002)  # seconds become milliseconds
-    yield running
-    running.shutdown()
-    running.server_close()
-
-
-def run(cache=None, texts=TEXTS):
-    model = resolve("openai:some-model")
-    return encode_texts(model.retriever, model.info, texts, "document", cache=cache)
-
-
-def expected():
-    return np.array([vector_of(text) for text in TEXTS.texts], np.float32)
-
-
-def only_texts(paid):
-    return {text: count for text, count in paid.items() if text != server._PROBE}
 
 
 def test_vectors_come_in_the_order_of_the_texts_with_the_key_in_one_header(live):
@@ -218,9 +124,9 @@ def test_a_server_whose_model_changes_under_its_name_is_another_model(live, monk
     first = resolve("openai:some-model").info
     assert resolve("openai:some-model").info.fingerprint == first.fingerprint
     original = vector_of
-    monkeypatch.setitem(globals(), "vector_of", lambda text, width=8: [x + 1e-6 for x in original(text, width)])
+    monkeypatch.setattr(embedding_server, "vector_of", lambda text, width=8: [x + 1e-6 for x in original(text, width)])
     assert resolve("openai:some-model").info.fingerprint == first.fingerprint  # rounding
-    monkeypatch.setitem(globals(), "vector_of", lambda text, width=8: original(text + "!", width))
+    monkeypatch.setattr(embedding_server, "vector_of", lambda text, width=8: original(text + "!", width))
     assert resolve("openai:some-model").info.fingerprint != first.fingerprint
     assert resolve("openai:another").info.fingerprint != first.fingerprint
 
@@ -250,7 +156,7 @@ def test_an_address_may_hold_no_secret_and_must_be_one(address):
 
 def test_a_server_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-    monkeypatch.setattr(server.random, "uniform", lambda low, high: 0.0)
+    monkeypatch.setattr("xlir_bench.encoders.embeddings_api.random.uniform", lambda low, high: 0.0)
     with pytest.raises(MissingResourceError, match=r"http://127\.0\.0\.1:9/v1 .*did not answer") as raised:
         resolve("openai:m")
     assert "\n" not in str(raised.value)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from oracles import GivenScores
 
-from xlir_bench.analysis import Run
+from xlir_bench.analysis import Run, row_scores, summary_of
 from xlir_bench.collection import Collection, Judgements, Texts
 from xlir_bench.encoders import Model, resolve
-from xlir_bench.evaluation import _scores, _summary, environment, evaluate, reference
+from xlir_bench.evaluation import environment, evaluate, reference
 from xlir_bench.results import ModelReference, Result, Timing
 from xlir_bench.retrieval import count_outranked
 from xlir_bench.suites import Suite, find, obtain
@@ -50,7 +50,7 @@ def make_run(small):
         j = small.judgements
         scores[j.query, j.document] += 2.0 + np.broadcast_to(shift, j.query.shape)
         ranks = count_outranked(GivenScores(scores), small, across_languages=True)
-        scores_of = tuple(_scores(ranks, suite))
+        scores_of = row_scores(ranks, suite.settings)
         result = Result(
             suite=reference(suite.model_copy(update={"name": suite_name}), small),
             model=ModelReference(
@@ -60,7 +60,7 @@ def make_run(small):
             environment=environment(),
             created="2026-01-01T00:00:00+00:00",
             timing=Timing(encode_s=0, rank_s=0, measure_s=0, texts_per_s=None, texts_encoded=0, texts_from_cache=0),
-            summary=_summary(scores_of),
+            summary=summary_of(scores_of),
             primary={setting: names[0] for setting, names in suite.settings.items()},
             ties=0.0,
             scores=scores_of,

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xlir_bench.analysis import Run
-from xlir_bench.evaluation import _scores, _summary
+from xlir_bench.analysis import Run, row_scores, summary_of
 from xlir_bench.retrieval import RankTable
 from xlir_bench.suites import Suite
 
@@ -29,8 +28,8 @@ class Simulator:
 
     def with_ranks(self, ranks: RankTable, name: str = "simulated") -> Run:
         """A run whose result says what follows from the ranks."""
-        scores = tuple(_scores(ranks, self.suite))
-        result = self.run.result.model_copy(update={"scores": scores, "summary": _summary(scores)})
+        scores = row_scores(ranks, self.suite.settings)
+        result = self.run.result.model_copy(update={"scores": scores, "summary": summary_of(scores)})
         return Run(name, result, ranks)
 
     def retrained(self, generator: np.random.Generator, harm: float = 0.0, harmed: str | None = None) -> Run:

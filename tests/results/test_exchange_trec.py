@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracles import GivenScores, trec_qrels, trec_run
 
+from xlir_bench.analysis import row_scores, summary_of
 from xlir_bench.collection import Collection, Judgements, Texts
 from xlir_bench.errors import InputError, MissingResourceError
-from xlir_bench.evaluation import _scores, _summary, reference
+from xlir_bench.evaluation import reference
 from xlir_bench.measures import parse
 from xlir_bench.results import Result, save
 from xlir_bench.results.exchange import Entry, read_entries, run_lines, write_trec
@@ -30,7 +31,7 @@ def stored(collection: Collection, scores, folder: Path, name: str = "encoder") 
     suite = find("xlir-mini").model_copy(
         update={"settings": dict.fromkeys(("monolingual", "cross-lingual", "multilingual"), tuple(MEASURES))}
     )
-    rows = tuple(_scores(ranks, suite))
+    rows = row_scores(ranks, suite.settings)
     result = Result.model_validate(
         {
             "suite": reference(suite, collection).model_dump(),
@@ -41,7 +42,7 @@ def stored(collection: Collection, scores, folder: Path, name: str = "encoder") 
             "created": "2026-01-15T12:00:00+00:00",
             "timing": {"encode_s": 1, "rank_s": 1, "measure_s": 1, "texts_per_s": None}
             | {"texts_encoded": 0, "texts_from_cache": 0},
-            "summary": _summary(rows),
+            "summary": summary_of(rows),
             "primary": dict.fromkeys(suite.settings, "AP"),
             "ties": float(ranks.tied.mean()),
             "scores": [row.model_dump() for row in rows],

@@ -21,6 +21,10 @@ class Served:
         wrong_part: answer 206 with another part than was asked for.
         statuses: answered instead of the file, consumed from the left.
         redirects: path -> where it is now.
+        headers: sent with every file beside the usual ones.
+        part_etag: the ETag of parts, where it is not that of the whole file.
+        part_status: answered to every request for a part.
+        success: the status of a whole file.
     """
 
     def __init__(self) -> None:
@@ -32,6 +36,10 @@ class Served:
         self.ignore_ranges = self.wrong_part = False
         self.statuses: list[int] = []
         self.redirects: dict[str, str] = {}
+        self.headers: dict[str, str] = {}
+        self.part_etag: str | None = None
+        self.part_status: int | None = None
+        self.success = 200
         self.requests: list[tuple[str, str | None, str | None]] = []
         self.url = ""
 
@@ -68,16 +76,20 @@ def serving():
 
         def _file(self, content, asked, condition):
             start = 0
+            if asked and served.part_status:
+                return self._short(served.part_status)
             if asked and not served.ignore_ranges and (condition is None or condition == served.etag):
                 start = int(asked.removeprefix("bytes=").rstrip("-"))
                 if start >= len(content):
                     return self._short(416)
                 start = start // 2 if served.wrong_part else start
-            self.send_response(206 if start or (asked and served.wrong_part) else 200)
+            self.send_response(206 if start or (asked and served.wrong_part) else served.success)
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+            for name, value in served.headers.items():
+                self.send_header(name, value)
             if served.etag:
-                self.send_header("ETag", served.etag)
+                self.send_header("ETag", served.part_etag if start and served.part_etag else served.etag)
             body = content[start:]
             self.send_header("Content-Length", str(len(body) if served.announce is None else served.announce))
             self.end_headers()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import os
 import random
 import socket
+import ssl
 import subprocess
 import sys
 import time
+import urllib.error
 
 import pytest
 
@@ -267,3 +271,225 @@ def test_offline_processes_of_one_machine_may_still_talk(tmp_path, no_network):
         listener.bind(path)
         listener.listen()
         caller.connect(path)
+
+
+# Servers that send something else than what was asked for
+
+
+def test_a_server_that_refuses_every_part_is_left_after_a_few_rounds(server, get):
+    server.break_after = [len(CONTENT) // 2] * 100
+    server.part_status = 416
+    with pytest.raises(MissingResourceError, match="gave up after 3 tries"):
+        get()
+    assert len(server.requests) <= 2 * QUICK.tries + 1
+
+
+def test_rounds_that_get_no_further_than_an_earlier_one_count_as_fruitless(server, get):
+    """Each connection brings bytes, and none of them is new."""
+    server.etag = None
+    server.break_after = [100_000] * 100
+    with pytest.raises(MissingResourceError, match="ended after 100,000 of 300,000 bytes; gave up after 3 tries"):
+        get(None)
+    assert len(server.requests) == QUICK.tries + 1
+
+
+def test_a_slow_server_that_always_brings_something_new_is_not_given_up(server, get):
+    server.break_after = [30_000] * 9
+    assert get() == CONTENT
+    assert len(server.requests) == 10
+
+
+def test_a_part_of_another_version_is_not_joined(server, get):
+    """A server that answers 206 whatever `If-Range` says, with the ETag of what it has now."""
+    server.break_after = [100_000, 0, 0, 0]
+    with pytest.raises(MissingResourceError):
+        get(None)
+    other = bytes(byte ^ 1 for byte in CONTENT)
+    server.files["/file"], server.part_etag, server.break_after = other, '"two"', []
+    assert get(None) == other
+
+
+def test_a_part_that_was_changed_since_is_not_joined(server, get):
+    server.headers = {"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
+    server.break_after = [100_000, 0, 0, 0]
+    with pytest.raises(MissingResourceError):
+        get(None)
+    other = bytes(byte ^ 1 for byte in CONTENT)
+    server.files["/file"], server.break_after = other, []
+    server.headers = {"Last-Modified": "Tue, 02 Jan 2024 00:00:00 GMT"}
+    assert get(None) == other
+
+
+@pytest.mark.parametrize("expected", [PUBLISHED, None], ids=["published", "unpublished"])
+def test_an_encoding_that_was_not_asked_for_is_refused(server, get, expected):
+    server.headers = {"Content-Encoding": "gzip"}
+    with pytest.raises(MissingResourceError, match="encoded as 'gzip', which was not asked for"):
+        get(expected)
+    assert left(get.target) == []
+
+
+def test_a_compressed_file_whose_server_says_so_is_taken_as_it_is(server, get):
+    server.files["/file.json.gz"] = CONTENT
+    server.headers = {"Content-Encoding": "gzip"}
+    assert get(path="/file.json.gz") == CONTENT
+
+
+@pytest.mark.parametrize("page", [b"<!doctype html><p>Sign in", b"\xef\xbb\xbf\n <HTML>"])
+@pytest.mark.parametrize("expected", [PUBLISHED, None], ids=["published", "unpublished"])
+def test_a_web_page_in_place_of_the_file_is_refused_as_one(server, get, page, expected):
+    server.files["/file"] = page
+    with pytest.raises(InputError, match="a web page came in place of the file"):
+        get(expected)
+    assert left(get.target) == []
+
+
+@pytest.mark.parametrize("status", [204, 205])
+def test_an_answer_without_content_is_no_file(server, get, status):
+    server.success = status
+    with pytest.raises(MissingResourceError, match=f"answered {status} .*, without the file"):
+        get(None)
+    assert left(get.target) == []
+
+
+def test_what_is_larger_than_the_disk_is_not_begun(server, get):
+    server.announce = 10**15
+    with pytest.raises(MissingResourceError, match="more than 68,719,476,736 bytes, which no suite has"):
+        get(None)
+    assert left(get.target) == []
+
+
+def test_what_does_not_fit_into_the_free_room_is_not_begun(server, get, monkeypatch):
+    monkeypatch.setattr("xlir_bench.suites.partial.Partial.room", lambda self: 1000)
+    with pytest.raises(MissingResourceError, match="300,000 bytes are to come, and the disk has room for 1,000"):
+        get(None)
+
+
+def test_a_file_without_end_is_given_up(server, get, monkeypatch):
+    monkeypatch.setattr("xlir_bench.suites.download.MOST_BYTES", 100_000)
+    with pytest.raises(MissingResourceError, match="more than 100,000 bytes, which no suite has"):
+        get(None)
+    assert left(get.target) == []
+
+
+def test_what_failed_before_the_first_byte_leaves_nothing(get):
+    with pytest.raises(MissingResourceError, match="404"):
+        get(path="/none")
+    assert not get.target.parent.exists()
+
+
+# Addresses
+
+
+@pytest.mark.parametrize("to", ["http://[::1", "http://host:port/", "ftp://127.0.0.1/x", "data:text/plain,hello", "//"])
+def test_a_redirect_to_what_cannot_be_fetched_is_one_line(server, get, to):
+    server.redirects = {"/old": to}
+    with pytest.raises((MissingResourceError, InputError)) as raised:
+        get(path="/old")
+    assert "\n" not in str(raised.value)
+    assert left(get.target) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1/x", "http:///x", "http://host:99999/x", "http://a..b/x", "http://" + "ü" * 90]
+)
+def test_an_address_that_is_none_is_an_input_error(tmp_path, url):
+    with pytest.raises(InputError, match="not an address"):
+        download(url, tmp_path / "file", None, patience=QUICK)
+    assert not (tmp_path / "file.partial").exists()
+
+
+def test_an_address_in_any_letters_is_sent_as_browsers_do(server, get):
+    server.files["/donn%C3%A9es%20%E4%B8%AD"] = CONTENT
+    assert get(path="/données 中") == CONTENT
+
+
+# The network is not the disk
+
+
+class Failing:
+    """An opener whose connection fails, or breaks after some bytes."""
+
+    def __init__(self, error, after=0):
+        self.error, self.after, self.opened = error, after, 0
+        self.status, self.reason, self.headers = 200, "OK", {"Content-Length": "300000"}
+
+    def open(self, request, timeout):
+        self.opened += 1
+        if self.after:
+            self.left = self.after
+            return self
+        raise urllib.error.URLError(self.error) from self.error
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def read1(self, size):
+        if not self.left:
+            raise self.error
+        piece, self.left = CONTENT[: self.left], 0
+        return piece
+
+
+NETWORK = {
+    "no route": OSError(errno.EHOSTUNREACH, "No route to host"),
+    "network down": OSError(errno.ENETUNREACH, "Network is unreachable"),
+    "certificate": ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate"),
+    "handshake": ssl.SSLError(1, "wrong version number"),
+    "end of TLS": ssl.SSLEOFError(8, "EOF occurred in violation of protocol"),
+    "unknown name": socket.gaierror(-2, "Name or service not known"),
+    "reset": ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+    "stalled": TimeoutError("timed out"),
+    "broken pipe": BrokenPipeError(errno.EPIPE, "Broken pipe"),
+}
+
+
+@pytest.mark.parametrize("after", [0, 1000], ids=["connecting", "reading"])
+@pytest.mark.parametrize("error", NETWORK.values(), ids=NETWORK)
+def test_what_the_network_does_is_never_taken_for_a_full_disk(tmp_path, monkeypatch, error, after):
+    opener = Failing(error, after)
+    monkeypatch.setattr("xlir_bench.suites.download._opener", lambda: opener)
+    with pytest.raises(MissingResourceError) as raised:
+        download("https://example.org/file", tmp_path / "file", None, patience=QUICK)
+    said = str(raised.value)
+    assert said.startswith("https://example.org/file: ")
+    assert "cannot be written" not in said
+    assert "make room" not in said
+    certain = isinstance(error, (ssl.SSLCertVerificationError, socket.gaierror))
+    assert opener.opened == (1 if certain else QUICK.tries + bool(after))
+
+
+def test_a_server_that_speaks_no_tls_is_named(server, tmp_path):
+    with pytest.raises(MissingResourceError, match=r"^https://127.*no secure connection: .*gave up after 3 tries"):
+        download(server.url.replace("http:", "https:") + "/file", tmp_path / "file", None, patience=QUICK)
+
+
+@pytest.mark.parametrize(
+    ("code", "mend"),
+    [
+        (errno.ENOSPC, "make room and try again"),
+        (errno.EDQUOT, "make room and try again"),
+        (errno.EROFS, "name another folder by the environment variable XLIR_BENCH_CACHE"),
+        (errno.EACCES, "name another folder by the environment variable XLIR_BENCH_CACHE"),
+        (errno.EIO, "try again"),
+    ],
+)
+def test_what_the_disk_does_is_not_taken_for_the_network(server, get, monkeypatch, code, mend):
+    class Disk(io.BytesIO):
+        def write(self, piece):
+            raise OSError(code, os.strerror(code))
+
+        def fileno(self):
+            return -1
+
+    def entered(self):
+        self._target.parent.mkdir(parents=True, exist_ok=True)
+        self._file, self.size, self.about = Disk(), 0, {}
+        return self
+
+    monkeypatch.setattr("xlir_bench.suites.partial.Partial.__enter__", entered)
+    with pytest.raises(MissingResourceError, match=f"file: cannot be written: {os.strerror(code)}; .*{mend}"):
+        get(None)
+    assert len(server.requests) == 1

@@ -12,7 +12,7 @@ import pytest
 from made_data import write_beir
 
 from xlir_bench.errors import InputError, MissingResourceError
-from xlir_bench.suites import fetch, find, forget_archives, load, obtain, pins
+from xlir_bench.suites import fetch, find, forget, forget_archives, load, obtain, pins
 from xlir_bench.suites.load import fetched_folder
 
 
@@ -135,7 +135,7 @@ def test_without_a_published_hash_the_first_fetch_decides(server, scifact, beir_
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("scifact/corpus.jsonl", corpus + b'{"_id": "new", "text": "slipped in"}\n')
     server.files["/scifact.zip"] = buffer.getvalue()
-    with pytest.raises(InputError, match=r"corpus\.jsonl: SHA-256"):
+    with pytest.raises(InputError, match=r"corpus\.jsonl: has SHA-256 .* at the first fetch"):
         fetch(scifact)
     assert not (done.folder / "corpus.jsonl").exists()
 
@@ -162,3 +162,129 @@ def test_offline_nothing_is_fetched(server, xquad_r, no_network):
     with pytest.raises(MissingResourceError, match="--offline forbids"):
         fetch(xquad_r, ["th"])
     assert server.requests == []
+
+
+# What nobody published a hash of, from a server that sends something else at first
+
+
+DOCUMENTS = b"".join(b'{"_id": "d%d", "title": "", "text": "what is said of %d"}\n' % (n, n) for n in range(30))
+FILES = {
+    "corpus.jsonl": DOCUMENTS,
+    "queries.jsonl": b'{"_id": "q0", "text": "of three?"}\n{"_id": "q1", "text": "of four?"}\n',
+    "qrels/test.tsv": b"query-id\tcorpus-id\tscore\nq0\td3\t1\nq1\td4\t1\n",
+}
+PAGE = b"<!DOCTYPE html><html><body>Sign in</body></html>"
+
+
+@pytest.fixture
+def loose(server, tmp_path):
+    """A suite of single files without any published hash."""
+    for name, content in FILES.items():
+        server.files[f"/loose/{name}"] = content
+    place = tmp_path / "loose.yaml"
+    place.write_text(
+        "name: loose\nversion: 1\ntitle: t\ndescription: d\nlicence: CC0-1.0\ncitation: none\nlanguages: [en]\n"
+        f"source: {{reader: beir, download: '{server.url}/loose/{{file}}'}}\nsettings: {{monolingual: [nDCG@10]}}\n"
+    )
+    return find(str(place))
+
+
+@pytest.mark.parametrize("name", list(FILES))
+@pytest.mark.parametrize(
+    "wrong",
+    [PAGE, b"\n  <HTML>\n", b'{"error": "rate limited"}\n', b"", b"\x1f\x8b\x08cut off", b"Service unavailable", None],
+    ids=["page", "bare page", "JSON error", "empty", "not gzip", "text", "cut off"],
+)
+def test_the_first_hash_is_recorded_of_a_file_that_can_be_read_only(server, loose, name, wrong):
+    right = server.files[f"/loose/{name}"]
+    server.files[f"/loose/{name}"] = right[: len(right) * 2 // 3 + 2] if wrong is None else wrong
+    with pytest.raises(InputError) as raised:
+        fetch(loose)
+    assert "\n" not in str(raised.value)
+    assert name in str(raised.value)
+    assert not any((fetched_folder("loose") / other).exists() for other in FILES) or wrong in (PAGE, b"\n  <HTML>\n")
+    assert "published is" not in str(raised.value)
+    folder = fetched_folder("loose")
+    assert not (folder / name).exists()
+    assert pins(loose).first == {}
+    assert not list(folder.rglob("*.partial*"))
+    server.files[f"/loose/{name}"] = right
+    fetch(loose)
+    assert len(load(loose).queries) == 2
+    assert pins(loose).first[name] == hashlib.sha256(right).hexdigest()
+
+
+def test_a_file_that_changed_since_the_first_fetch_is_told_from_a_published_one_and_can_be_forgotten(server, loose):
+    fetch(loose)
+    corpus = fetched_folder("loose") / "corpus.jsonl"
+    corpus.unlink()
+    server.files["/loose/corpus.jsonl"] = DOCUMENTS.replace(b"said", b"told")
+    with pytest.raises(InputError, match=r"at the first fetch.*`xlir-bench suites forget loose`") as raised:
+        fetch(loose)
+    assert "published is" not in str(raised.value)
+    assert not corpus.exists()
+    assert forget(loose) == tuple(FILES)
+    assert pins(loose).first == {}
+    fetch(loose)
+    assert b"told of" in corpus.read_bytes()
+    assert forget(loose) == tuple(FILES)
+    assert forget(loose) == ()
+
+
+def test_files_with_a_published_hash_are_not_forgotten(server, loose):
+    pinned = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items() if name != "queries.jsonl"}
+    suite = loose.model_copy(update={"source": loose.source.model_copy(update={"sha256": pinned})})
+    fetch(suite)
+    assert forget(suite) == ("queries.jsonl",)
+    server.requests.clear()
+    assert fetch(suite).new == ("queries.jsonl",)
+    assert [path for path, _, _ in server.requests] == ["/loose/queries.jsonl"]
+
+
+@pytest.mark.parametrize("wrong", [PAGE, b"PK\x03\x04 cut off", b""], ids=["page", "cut off", "empty"])
+def test_an_archive_that_is_none_is_not_kept(server, loose, wrong):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in FILES.items():
+            archive.writestr(f"loose/{name}", content)
+    source = {"reader": "beir", "archive": {"url": server.url + "/loose.zip", "root": "loose"}}
+    suite = loose.model_copy(update={"source": type(loose.source).model_validate(source)})
+    server.files["/loose.zip"] = wrong
+    with pytest.raises(InputError):
+        fetch(suite)
+    server.files["/loose.zip"] = buffer.getvalue()
+    assert fetch(suite).new == tuple(FILES)
+    assert len(load(suite).documents) == 30
+
+
+def test_an_archive_whose_files_cannot_be_read_is_fetched_again(server, loose):
+    def packed(corpus):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, content in {**FILES, "corpus.jsonl": corpus}.items():
+                archive.writestr(name, content)
+        return buffer.getvalue()
+
+    source = {"reader": "beir", "archive": {"url": server.url + "/loose.zip"}}
+    suite = loose.model_copy(update={"source": type(loose.source).model_validate(source)})
+    server.files["/loose.zip"] = packed(PAGE)
+    with pytest.raises(InputError, match=r"cannot be read as fetched, and nothing of it was kept"):
+        fetch(suite)
+    server.files["/loose.zip"] = packed(DOCUMENTS)
+    fetch(suite)
+    assert len(load(suite).documents) == 30
+
+
+def test_the_command_line_forgets_and_fetches_again(server, loose, tmp_path):
+    from click.testing import CliRunner
+
+    from xlir_bench.cli.main import cli
+
+    place = str(tmp_path / "loose.yaml")
+    assert CliRunner().invoke(cli, ["suites", "fetch", place]).exit_code == 0
+    said = CliRunner().invoke(cli, ["suites", "forget", place])
+    assert (said.exit_code, said.stdout) == (
+        0,
+        "loose: 3 files forgotten: corpus.jsonl, queries.jsonl, qrels/test.tsv\n",
+    )
+    assert "3 files fetched, 0 were here" in CliRunner().invoke(cli, ["suites", "fetch", place]).stdout

@@ -3,14 +3,23 @@
 from xlir_bench.analysis.analyse import analysed
 from xlir_bench.analysis.compare import Run, compare, load_run
 from xlir_bench.analysis.comparison import Comparison, Difference, QueryDifference, Standing
+from xlir_bench.analysis.scores import row_scores, summary_of
+from xlir_bench.analysis.verified import Discrepancy, Recomputed, following, load_verified, recompute
 
 __all__ = [
     "Comparison",
     "Difference",
+    "Discrepancy",
     "QueryDifference",
+    "Recomputed",
     "Run",
     "Standing",
     "analysed",
     "compare",
+    "following",
     "load_run",
+    "load_verified",
+    "recompute",
+    "row_scores",
+    "summary_of",
 ]

@@ -12,9 +12,10 @@ import numpy as np
 from xlir_bench.analysis.analyse import columns
 from xlir_bench.analysis.comparison import Comparison, Difference, QueryDifference, Standing
 from xlir_bench.analysis.questions import Column, Floats, Questions, ends
+from xlir_bench.analysis.verified import load_verified
 from xlir_bench.errors import InputError
 from xlir_bench.measures import parse, statistics
-from xlir_bench.results import Result, load_ranks, load_result, ranks_path
+from xlir_bench.results import Result
 from xlir_bench.retrieval import RankTable
 
 SIGNIFICANT = 0.05
@@ -40,10 +41,10 @@ def load_run(path: Path) -> Run:
 
     Raises:
         MissingResourceError: one of the files is not there.
-        InputError: one of them is not what it should be.
+        InputError: one of them is not what it should be, or a figure of the result does not follow from the ranks.
     """
-    result = load_result(path)
-    return Run(result.model.name, result, load_ranks(ranks_path(path)))
+    result, ranks = load_verified(path)
+    return Run(result.model.name, result, ranks)
 
 
 def compare(runs: Sequence[Run]) -> Comparison:

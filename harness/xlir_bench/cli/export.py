@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _FORMATS = ("mteb", "trec", "csv", "parquet", "latex", "json")
 _FOLDERS = ("mteb", "trec")
+_WITH_ANALYSIS = ("mteb", "json")
+"""Formats that hold intervals and bias."""
 
 
 class _Depth(click.ParamType[int]):
@@ -51,6 +53,8 @@ def command(
     mteb: TaskResult files that mteb.ResultCache(OUTPUT) loads. trec: a run and judgements per row, which trec_eval and
     ir_measures score as the result says. csv, parquet: one row per score. latex: a table of means per suite. json: the
     results in one array.
+
+    Every figure is computed again from the ranks first. Exit code 2 if one does not follow.
     """
     from xlir_bench.results import exchange
 
@@ -59,6 +63,7 @@ def command(
         raise InputError(f"--format {form} needs --output, a {'file' if form == 'parquet' else 'folder'}")
     if output is not None and output.is_dir() != (form in _FOLDERS) and output.exists():
         raise InputError(f"{output}: --format {form} writes a {'folder' if form in _FOLDERS else 'file'}")
+    entries = [_verified(entry, analysis=form in _WITH_ANALYSIS) for entry in entries]
     found = [entry.result for entry in entries]
     if output is None:
         text = {"csv": exchange.as_csv, "latex": exchange.as_latex, "json": exchange.as_json}[form](found)
@@ -75,6 +80,17 @@ def command(
         text = {"csv": exchange.as_csv, "latex": exchange.as_latex, "json": exchange.as_json}[form](found)
         with replacing(output) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def _verified(entry: Entry, *, analysis: bool) -> Entry:
+    """The entry, if its figures follow from the ranks beside it; where there are none, it is said on stderr."""
+    from xlir_bench.analysis import following
+    from xlir_bench.results.exchange import Entry
+
+    if not entry.has_ranks:
+        click.echo(f"{entry.path}: not verified: there is no table of ranks beside it", err=True)
+        return entry
+    return Entry(following(entry.result, entry.ranks(), str(entry.path), analysis=analysis), entry.path)
 
 
 def _write_trec(entries: list[Entry], output: Path, settings: tuple[str, ...], depth: int | None) -> None:

@@ -25,14 +25,18 @@ def command(results: tuple[Path, ...], output: Path, url: str | None) -> None:
     imported. Encoders whose ranks lie beside their results are tested against one another. The site loads nothing from
     elsewhere: open its index.html from disk, or publish the folder as it is.
 
-    A submission that cannot be used is named on stderr and stops nothing.
+    The figures of every result are computed again from the ranks beside it. A result with a figure that does not follow
+    is named on stderr and left out, as is a submission that cannot be used; the site of the others is written. Exit
+    code 2 if a result that is not part of a submission was left out.
     """
     from xlir_bench.leaderboard import build, gather
 
     if url is not None and not url.startswith(("https://", "http://")):
         raise InputError(f"--url {url}: an address such as https://example.org/leaderboard was expected")
     found = gather(results)
-    for problem in found.problems:
+    for problem in (*found.problems, *found.refused):
         click.echo(f"left out: {problem}", err=True)
     page = build(found.entrants, output, alignments=found.alignments, address=url)
     click.echo(str(page))
+    if found.refused:
+        raise InputError(f"{len(found.refused)} results were left out: their figures do not follow from their ranks")

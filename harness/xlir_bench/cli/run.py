@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xlir_bench.cli import options
-from xlir_bench.cli.summaries import print_means, print_plan, print_summary
+from xlir_bench.cli.summaries import print_abridged, print_means, print_plan, print_summary
 from xlir_bench.collection import SETTINGS
 from xlir_bench.errors import XlirError
 
@@ -113,12 +113,16 @@ def command(
                 click.echo(kept.result.model_dump_json())
             else:
                 print_summary(kept.result)
+            print_abridged(kept.result)
             click.echo(f"result: {kept.path}{'' if kept.measured_now else ' (finished by an earlier run)'}", err=True)
             if kept.runs is not None:
                 click.echo(f"runs: {kept.runs}", err=True)
     if summaries:
         print_means(asked, summaries)
-        page = build(gather([output]).entrants, output)
+        found = gather([output], analysis=False)
+        for problem in (*found.problems, *found.refused):
+            click.echo(f"left out of the page: {problem}", err=True)
+        page = build(found.entrants, output)
         click.echo(f"page: {page}", err=True)
     options.report_failures(failures, len(chosen))
 

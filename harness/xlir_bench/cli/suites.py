@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group("suites")
 def command() -> None:
-    """List, show, fetch, check and translate the suites."""
+    """List, show, fetch, forget, check and translate the suites."""
 
 
 @command.command("list")
@@ -104,6 +104,22 @@ def fetch(names: tuple[str, ...], languages: tuple[str, ...] | None, as_json: bo
                 click.echo(f"{suite.name}: {len(done.unpinned)} have no published hash; theirs are recorded", err=True)
     rooms.forget_archives([suite for suite in chosen if suite.name not in failures])
     options.report_failures(failures, len(chosen))
+
+
+@command.command("forget")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+def forget(names: tuple[str, ...]) -> None:
+    """Forget the first fetch of files without a published hash, and remove them from the cache.
+
+    Such a file is checked against what came at its first fetch. Where its publisher has changed it, forget the first
+    fetch, and fetch it again. Files with a published hash stay.
+    """
+    from xlir_bench import suites as rooms
+
+    for suite in rooms.expand(names):
+        forgotten = rooms.forget(suite)
+        listed = f": {', '.join(forgotten)}" if forgotten else ""
+        click.echo(f"{suite.name}: {len(forgotten)} files forgotten{listed}")
 
 
 @command.command("translate")

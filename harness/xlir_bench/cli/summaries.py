@@ -65,3 +65,12 @@ def print_summary(result: Result) -> None:
 
 def _figure(value: float) -> str:
     return f"{value:.4f}" if abs(value) <= 1 else f"{value:,.1f}"
+
+
+def print_abridged(result: Result) -> None:
+    """Say on stderr of how many texts the model did not read everything."""
+    plurals = {"query": "queries", "document": "documents"}
+    meanings = {"empty": "without text, not sent, with a zero vector", "cut": "cut at the model's greatest length"}
+    for role, counts in result.model.details.get("abridged", {}).items():
+        for kind, number in counts.items():
+            click.echo(f"{plurals.get(role, role)} {meanings.get(kind, kind)}: {number:,}", err=True)

@@ -31,7 +31,8 @@ class Source(_Part):
         hub: weights in a repository of the Hugging Face hub, `revision` being a commit.
         mteb: a name in mteb's registry, `revision` optional.
         server: the address of a server with OpenAI's interface, up to `/embeddings`, with `model`, and optionally `key`
-            (the name of an environment variable), `dimensions` and `revision`.
+            (the name of an environment variable), `dimensions`, `revision`, and `tokenizer` (a `tokenizer.json` or its
+            folder, relative to the manifest's folder, by which texts are cut after `max_length` tokens).
         embeddings: a file or folder of vectors, relative to the manifest's folder; see `encoders.precomputed`.
     """
 
@@ -44,6 +45,7 @@ class Source(_Part):
     model: str | None = None
     key: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")] | None = None
     dimensions: Annotated[int, Field(gt=0)] | None = None
+    tokenizer: str | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> Source:
@@ -74,6 +76,7 @@ _BELONGS = {
     "model": ("server",),
     "key": ("server",),
     "dimensions": ("server",),
+    "tokenizer": ("server",),
 }
 
 

@@ -57,6 +57,15 @@ class Tokenising(Protocol):
 
 
 @runtime_checkable
+class Abridging(Protocol):
+    """An encoder that does not read every text whole, and says of how many that is so."""
+
+    def abridged(self, texts: Sequence[str], *, role: Role) -> dict[str, int]:
+        """How many of some texts are not read (`empty`) or not to their end (`cut`); without those of 0."""
+        ...
+
+
+@runtime_checkable
 class Lookup(Protocol):
     """Vectors that were made elsewhere and go by the texts' ids; the texts themselves are never seen."""
 

@@ -30,6 +30,7 @@ from xlir_bench.encoders.checkpoint import (
     prompts_of,
     size_of,
 )
+from xlir_bench.encoders.cutting import Cut
 from xlir_bench.encoders.protocol import Model, ModelInfo
 from xlir_bench.errors import InputError, unknown_name
 from xlir_bench.resources import folder as package_folder
@@ -211,7 +212,7 @@ def _of_source(asked: _Asked, declared: Manifest, folder: Path) -> Model:
         return _from_mteb(asked, source.mteb, source.revision)
     if source.server is not None:
         endpoint = server.Endpoint(source.server, source.model or "", source.key, source.dimensions, source.revision)
-        return _from_server(asked, endpoint, settings)
+        return _from_server(asked, endpoint, settings, folder / source.tokenizer if source.tokenizer else None)
     if source.embeddings is not None:
         return _precomputed(asked, folder / source.embeddings, settings)
     if source.hub is not None:
@@ -244,14 +245,16 @@ def _from_mteb(asked: _Asked, name: str, revision: str | None) -> Model:
     return Model(_info(asked, identity, loaded, revision), loaded.encoder)
 
 
-def _from_server(asked: _Asked, endpoint: server.Endpoint, settings: Settings) -> Model:
-    encoder = server.ServerEncoder(endpoint, prompts_of(settings))
+def _from_server(asked: _Asked, endpoint: server.Endpoint, settings: Settings, tokenizer: Path | None = None) -> Model:
+    settings = asked.options.over(settings, "cpu")  # the server's device is its own affair
+    encoder = server.ServerEncoder(endpoint, prompts_of(settings), Cut.of(settings.max_length, tokenizer))
     identity = server.identity(encoder)
     details = {
         "adapter": server.NAME,
         "server": endpoint.url,
         "model": endpoint.model,
         "dimensions": encoder.dimensions,
+        **encoder.cut.declared(),
     }
     prompts = {str(role): text for role, text in encoder.prompts.items()}
     loaded = Loaded(encoder, prompts, settings.similarity or "cosine", {}, details)

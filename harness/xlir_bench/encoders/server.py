@@ -3,8 +3,12 @@
 Texts go out in requests of `TEXTS_PER_REQUEST`, several at a time. What a request brings back is handed on at once, so
 that it is stored before the next is waited for: after an error, nothing is paid for again; after a `kill -9`, only the
 requests that were on their way. A busy or failing server (408, 409, 429, 5xx, a closed connection, no answer in time)
-is asked again, after the time it names in `Retry-After`, else after 1, 2, 4, ... seconds; any other refusal, and an
-answer that is not one vector of one width per text, ends the run with one line.
+is asked again, after the time it names in `Retry-After`, else after 1, 2, 4, ... seconds.
+
+A text without a letter is never sent, for servers refuse it: its vector is zero, as in mteb. A request of several texts
+that the server refuses (400, 413, 422) is sent again in halves, down to the text that it refuses. `cutting` says how
+texts are cut where a greatest length is given. Any other refusal, and an answer that is not one vector of one width per
+text, ends the run with one line.
 
 The key comes from an environment variable and is sent to the server alone; it is taken out of every message.
 
@@ -14,24 +18,17 @@ those that earlier starts got (kept beside the vectors), and a model that answer
 
 from __future__ import annotations
 
-import email.utils
 import hashlib
 import json
-import os
-import random
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any
-from urllib.parse import urlsplit
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from xlir_bench.encoders.checkpoint import Foreign, one_line, package
+from xlir_bench.encoders.cutting import Cut, Shortened
+from xlir_bench.encoders.embeddings_api import Client, Endpoint, RefusedError, printable
 from xlir_bench.encoders.protocol import Role, Vectors
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.files import cache_folder, replacing
@@ -39,59 +36,42 @@ from xlir_bench.files import cache_folder, replacing
 NAME = "openai"
 TEXTS_PER_REQUEST = 128
 CONCURRENT = 8
-ATTEMPTS = 8
-TIMEOUT_S = 120.0
-LONGEST_WAIT_S = 60.0
-PATIENCE_S = 600.0
-"""A `Retry-After` beyond this ends the run."""
-
-_AGAIN = (408, 409, 429, 500, 502, 503, 504)
 _PROBE = "The quick brown fox jumps over the lazy dog."
 _SAME = 0.999
+_WHOLE = Cut()
+# To be raised when other vectors come from the same server and settings: stored ones are then not used again.
+_SCHEME = 2
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """Where a model is served.
+@dataclass
+class _Answers:
+    """What a group of texts got: positions and vectors of those that were answered, and what stopped the others."""
 
-    Attributes:
-        url: up to, not including, `/embeddings`.
-        model: what the server calls the model.
-        key: the environment variable that holds the key; none is sent if it is None.
-        dimensions: asked for, where the server can shorten vectors.
-        revision: counts for the fingerprint, nothing else; the server is not told.
-    """
-
-    url: str
-    model: str
-    key: str | None = None
-    dimensions: int | None = None
-    revision: str | None = None
-
-    def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise InputError(f"the server's address must begin with http:// or https://, not {self.url!r}")
-        if parts.username or parts.password or parts.query:
-            raise InputError(
-                "the server's address may hold no key or password: name an environment variable with `key`"
-            )
+    parts: list[tuple[npt.NDArray[np.int64], Vectors]] = field(default_factory=list)
+    error: Exception | None = None
+    whole: bool = True
+    """Whether no single text was refused or cut: then a refusal was about the request, not about a text in it."""
 
 
 class ServerEncoder:
-    """A model behind an endpoint; see the module."""
+    """A model behind an endpoint; see the module.
 
-    def __init__(self, endpoint: Endpoint, prompts: Mapping[Role, str]) -> None:
-        self.endpoint, self.prompts = endpoint, dict(prompts)
-        self._secret = _secret(endpoint)
-        self._sessions = threading.local()
-        self._width: int | None = endpoint.dimensions
-        self._stopping = threading.Event()
+    Args:
+        endpoint: where it is.
+        prompts: put before the texts of each role.
+        cut: where texts are cut; nowhere by default.
+    """
+
+    def __init__(self, endpoint: Endpoint, prompts: Mapping[Role, str], cut: Cut = _WHOLE) -> None:
+        self.endpoint, self.prompts, self.cut = endpoint, dict(prompts), cut
+        self.shortened = Shortened()
+        self._client = Client(endpoint)
+        self._per_request = TEXTS_PER_REQUEST
 
     @property
     def dimensions(self) -> int:
         """Numbers per vector, or 0 before the first answer."""
-        return self._width or 0
+        return self._client.width or 0
 
     def encode(self, texts: Sequence[str], *, role: Role, languages: Sequence[str]) -> Vectors:
         """Shape (texts, dimensions)."""
@@ -111,36 +91,85 @@ class ServerEncoder:
             InputError: the server refuses a request or answers with something else than vectors.
             MissingResourceError: the server cannot be reached, or stays busy.
         """
-        starts = iter(range(0, len(texts), TEXTS_PER_REQUEST))
-        self._stopping.clear()
+        sent = [self.cut(self.prompts[role] + text) for text in texts]
+        filled = np.array([bool(text.strip()) for text in sent], dtype=np.bool_)
+        waiting = np.flatnonzero(filled)
+        self._client.stopping.clear()
         failure: Exception | None = None
         with ThreadPoolExecutor(CONCURRENT, thread_name_prefix="embed") as pool:
-            flying: dict[Future[Vectors], npt.NDArray[np.int64]] = {}
-
-            def launch(count: int) -> None:
-                for start in islice(starts, count):
-                    at = np.arange(start, min(start + TEXTS_PER_REQUEST, len(texts)))
-                    part = [self.prompts[role] + texts[row] for row in at.tolist()]
-                    flying[pool.submit(self.request, part)] = at
-
-            launch(CONCURRENT)
+            flying: set[Future[_Answers]] = set()
+            begin = 0
             try:
-                while flying:
-                    done, _ = wait(flying, return_when=FIRST_COMPLETED)
+                while True:
+                    while failure is None and begin < len(waiting) and len(flying) < CONCURRENT:
+                        at = waiting[begin : begin + self._per_request]
+                        flying.add(pool.submit(self._answered, at, [sent[row] for row in at.tolist()]))
+                        begin += len(at)
+                    if not flying:
+                        break
+                    done, flying = wait(flying, return_when=FIRST_COMPLETED)
                     for future in done:
-                        at = flying.pop(future)
                         error = future.exception()
-                        if error is None:
-                            yield at, future.result()
-                        elif failure is None and isinstance(error, Exception):
+                        answers = future.result() if error is None else _Answers()
+                        yield from answers.parts
+                        error = error or answers.error
+                        if failure is None and isinstance(error, Exception):
                             failure = error
-                            self._stopping.set()
-                    if failure is None:
-                        launch(len(done))
+                            self._client.stopping.set()
             finally:
-                self._stopping.set()
+                self._client.stopping.set()
         if failure is not None:
             raise failure
+        if not filled.all():
+            self._client.stopping.clear()
+            empty = np.flatnonzero(~filled)
+            width = self._client.width or self.request([_PROBE]).shape[1]
+            yield empty, np.zeros((len(empty), width), np.float32)
+
+    def _answered(self, at: npt.NDArray[np.int64], texts: list[str]) -> _Answers:
+        """Ask for some texts; what the server refuses is asked for in halves. At most one text is found at fault."""
+        try:
+            return _Answers([(at, self._client.request(texts))])
+        except RefusedError as refusal:
+            if len(texts) == 1:
+                return self._one(at, texts[0], refusal)
+        except (InputError, MissingResourceError) as error:
+            return _Answers(error=error)
+        found, half = _Answers(), (len(texts) + 1) // 2
+        for part in (slice(half), slice(half, None)):
+            if found.error is not None or self._client.stopping.is_set():
+                return found
+            answers = self._answered(at[part], texts[part])
+            found.parts += answers.parts
+            found.error, found.whole = answers.error, found.whole and answers.whole
+        if found.error is None and found.whole:
+            self._per_request = min(self._per_request, half)
+        return found
+
+    def _one(self, at: npt.NDArray[np.int64], text: str, refusal: RefusedError) -> _Answers:
+        """A text that was refused by itself: shorter, if it may be cut and its length is the reason."""
+        for shorter in self.cut.shorter(text) if refusal.too_long else ():
+            try:
+                vectors = self._client.request([shorter])
+            except RefusedError as again:
+                if not again.too_long:
+                    break
+            except (InputError, MissingResourceError) as error:
+                return _Answers(error=error)
+            else:
+                self.shortened.add(text)
+                return _Answers([(at, vectors)], whole=False)
+        return _Answers(error=self._refused([text], refusal), whole=False)
+
+    def abridged(self, texts: Sequence[str], *, role: Role) -> dict[str, int]:
+        """See `protocol.Abridging`."""
+        counts = {"empty": 0, "cut": 0}
+        for text in texts:
+            whole = self.prompts[role] + text
+            sent = self.cut(whole)
+            counts["empty"] += not sent.strip()
+            counts["cut"] += sent != whole or sent in self.shortened
+        return {kind: number for kind, number in counts.items() if number}
 
     def request(self, texts: list[str]) -> Vectors:
         """Vectors of the texts of one request, shape (texts, dimensions), asked for until the server answers.
@@ -149,77 +178,28 @@ class ServerEncoder:
             InputError: the server refuses or answers with something else than vectors.
             MissingResourceError: it cannot be reached, or stays busy.
         """
-        reason = ""
-        for attempt in range(ATTEMPTS):
-            pause = min(LONGEST_WAIT_S, 2.0**attempt) * random.uniform(0.5, 1.0)
-            try:
-                answer = self._post(texts)
-            except OSError as error:  # requests' exceptions are all of this family
-                reason = self._clean(one_line(error))
-            else:
-                if answer.status_code == 200:
-                    return self._vectors(answer, len(texts))
-                reason = f"{answer.status_code} {self._clean(_message(answer))}"
-                if answer.status_code not in _AGAIN:
-                    raise InputError(f"{self._who()} refused {len(texts)} texts ({reason}); {_advice(answer, self)}")
-                pause = max(pause, _retry_after(answer))
-            if pause > PATIENCE_S:
-                raise MissingResourceError(
-                    f"{self._who()} asks to wait {pause:,.0f} s ({reason}): run the same command again then; what was "
-                    "encoded is kept"
-                )
-            if attempt + 1 == ATTEMPTS or self._stopping.wait(pause):
-                break
-        raise MissingResourceError(
-            f"{self._who()} did not answer {ATTEMPTS} requests for {len(texts)} texts ({reason}): run the same command "
-            "again later; what was encoded is kept"
-        )
-
-    def _post(self, texts: list[str]) -> Foreign:
-        session = getattr(self._sessions, "session", None)
-        if session is None:
-            session = self._sessions.session = package("requests", "an embedding server").Session()
-        body: dict[str, Any] = {"model": self.endpoint.model, "input": texts, "encoding_format": "float"}
-        if self.endpoint.dimensions is not None:
-            body["dimensions"] = self.endpoint.dimensions
-
-        def authorised(request: Foreign) -> Foreign:
-            # As a header, a key would be replaced by what ~/.netrc has for the host.
-            if self._secret:
-                request.headers["Authorization"] = f"Bearer {self._secret}"
-            return request
-
-        url = f"{self.endpoint.url.rstrip('/')}/embeddings"
-        return session.post(url, json=body, auth=authorised, timeout=TIMEOUT_S, allow_redirects=False)
-
-    def _vectors(self, answer: Foreign, expected: int) -> Vectors:
         try:
-            rows = sorted(answer.json()["data"], key=lambda row: int(row["index"]))
-            positions = [int(row["index"]) for row in rows]
-            vectors = np.array([row["embedding"] for row in rows], dtype=np.float32)
-        except (ValueError, TypeError, KeyError) as error:
-            reason = self._clean(one_line(error))[:200]
-            raise InputError(f"{self._who()} answered with something else than embeddings ({reason})") from None
-        if positions != list(range(expected)):
-            raise InputError(f"{self._who()} returned {len(rows)} vectors for {expected} texts")
-        if vectors.ndim != 2 or not vectors.shape[1]:
-            raise InputError(f"{self._who()} returned vectors of several widths for one request")
-        width = self._width = self._width or vectors.shape[1]
-        if vectors.shape[1] != width:
-            raise InputError(f"{self._who()} returned {vectors.shape[1]} dimensions where {width} were expected")
-        if not np.isfinite(vectors).all():
-            raise InputError(f"{self._who()} returned a vector that is not finite")
-        return vectors
+            return self._client.request(texts)
+        except RefusedError as refusal:
+            raise self._refused(texts, refusal) from None
 
-    def _who(self) -> str:
-        return f"the server {self.endpoint.url} (model {self.endpoint.model})"
-
-    def _clean(self, message: str) -> str:
-        return message.replace(self._secret, "***") if self._secret else message
+    def _refused(self, texts: list[str], refusal: RefusedError) -> InputError:
+        """The one text that is at fault, and what can be done about it."""
+        text = " ".join(texts[0].split())
+        shown = text if len(text) <= 60 else f"{text[:59]}…"
+        mend = "what was encoded before is kept"
+        if refusal.too_long:
+            limit = self.cut.max_length
+            mend = (
+                f"give --max-length N{f' below {limit:,}' if limit else ''}, and texts are cut after N tokens; {mend}"
+            )
+        return InputError(
+            f'{self._client} refused the text "{printable(shown)}" of {len(texts[0]):,} characters ({refusal}); {mend}'
+        )
 
 
 def identity(encoder: ServerEncoder) -> str:
-    """The fingerprint: SHA-256 of address, model, prompts, and of the first vector that a probe text ever got.
+    """The fingerprint: SHA-256 of address, model, prompts, cut, and of the first vector that a probe text ever got.
 
     Servers round differently from call to call, so a vector that is the same but for rounding counts as that first one.
 
@@ -230,11 +210,14 @@ def identity(encoder: ServerEncoder) -> str:
     endpoint = encoder.endpoint
     declared = json.dumps(
         [
+            _SCHEME,
             endpoint.url.rstrip("/"),
             endpoint.model,
             endpoint.dimensions,
             endpoint.revision,
             sorted(encoder.prompts.items()),
+            encoder.cut.max_length,
+            encoder.cut.digest,
         ]
     )
     digest = hashlib.sha256(declared.encode())
@@ -253,50 +236,9 @@ def identity(encoder: ServerEncoder) -> str:
         except MissingResourceError:
             pass  # without a cache there is nothing to find again either
     digest.update(probe.astype("<f4").tobytes())
+    encoder.shortened = Shortened(folder / f"{digest.hexdigest()[:16]}.shortened")
     return digest.hexdigest()
 
 
 def _cosine(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
     return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-30))
-
-
-def _secret(endpoint: Endpoint) -> str | None:
-    if endpoint.key is None:
-        return None
-    secret = os.environ.get(endpoint.key)
-    if not secret:
-        raise MissingResourceError(
-            f"the server {endpoint.url} needs a key: set the environment variable {endpoint.key}"
-        )
-    return secret
-
-
-def _retry_after(answer: Foreign) -> float:
-    """Seconds that the server asks to wait; the header holds them, or a date (RFC 9110, 10.2.3)."""
-    value = answer.headers.get("Retry-After", "")
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return 0.0
-
-
-def _message(answer: Foreign) -> str:
-    try:
-        content = answer.json()
-        error = content.get("error", content) if isinstance(content, dict) else content
-        text = str(error.get("message", error)) if isinstance(error, dict) else str(error)
-    except ValueError:
-        text = answer.text
-    return " ".join(text.split())[:200] or answer.reason
-
-
-def _advice(answer: Foreign, encoder: ServerEncoder) -> str:
-    if answer.status_code in {401, 403}:
-        return f"check the key in {encoder.endpoint.key or 'an environment variable, and name it with `key`'}"
-    if answer.status_code == 404:
-        return "check the address, which ends before /embeddings, and the model's name"
-    return "what was encoded before is kept"

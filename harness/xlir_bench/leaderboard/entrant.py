@@ -72,11 +72,19 @@ class Entrant:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What a site is built from, and one line for each thing that could not be used."""
+    """What a site is built from, and what could not be used.
+
+    Attributes:
+        entrants: what takes part.
+        alignments: what `align --json` printed.
+        problems: a line for each submission, or result in one, that is left out.
+        refused: a line for each other result with a figure that does not follow from its ranks.
+    """
 
     entrants: tuple[Entrant, ...]
     alignments: tuple[Mapping[str, Any], ...] = ()
     problems: tuple[str, ...] = field(default=())
+    refused: tuple[str, ...] = field(default=())
 
 
 def measured(result: Result, path: Path | None = None, card: str | None = None, remarks: Sequence[str] = ()) -> Entrant:

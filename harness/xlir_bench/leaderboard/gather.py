@@ -8,51 +8,71 @@ from pathlib import Path
 from typing import Any
 
 from xlir_bench import resources
+from xlir_bench.analysis import following
 from xlir_bench.encoders.manifest import FILE as MANIFEST
-from xlir_bench.errors import MissingResourceError
+from xlir_bench.errors import InputError, MissingResourceError, XlirError
 from xlir_bench.leaderboard.entrant import Entrant, Gathered, imported, impossible, measured
-from xlir_bench.results import Result, find_results, load_result, ranks_path
+from xlir_bench.results import Result, find_results, load_ranks, load_result, ranks_path
 from xlir_bench.submissions import load
 from xlir_bench.submissions.imported import FILE as IMPORTED
 from xlir_bench.submissions.submission import CARD
+from xlir_bench.submissions.tables import read_ranks
+from xlir_bench.submissions.untrusted import printable
 
 ALIGNMENT = ".align.json"
 """How the name of a file ends that keeps what `xlir-bench align --json` printed."""
 
 _LARGEST_ALIGNMENT = 4 << 20
+_UNVERIFIED = "not verified: the table of ranks, from which its figures follow, is not beside the result"
 
 
-def gather(places: Sequence[Path]) -> Gathered:
+def gather(places: Sequence[Path], *, analysis: bool = True) -> Gathered:
     """What lies in files and folders.
 
-    A place is a result, a folder that holds results at any depth, a submission, or a folder of submissions. A
-    submission that cannot be read is named among the problems and stops nothing.
+    A place is a result, a folder that holds results at any depth, a submission, or a folder of submissions. The figures
+    of every result that has its ranks are computed again from them. A submission that cannot be read, and a result with
+    a figure that does not follow, is named and left out, and stops nothing.
+
+    Args:
+        places: files and folders.
+        analysis: recompute intervals and bias too; see `analysis.load_verified`.
 
     Raises:
         MissingResourceError: a place does not exist, or there is nothing in any.
-        InputError: a result that is no submission's cannot be read.
+        InputError: a result that is no submission's cannot be read, or none follows from its ranks.
     """
     entrants: list[Entrant] = []
     problems: list[str] = []
+    refused: list[str] = []
     alignments: list[Mapping[str, Any]] = []
     for place in places:
         submitted = _submissions(place)
         for folder in submitted:
-            found, lines = _of_submission(folder)
+            found, lines = _of_submission(folder, analysis)
             entrants += found
             problems += lines
         inside = [path for path in _results(place) if not any(folder in path.parents for folder in submitted)]
-        entrants += [
-            measured(result, _with_ranks(path), _card(result)) for path in inside if (result := load_result(path))
-        ]
+        for path in inside:
+            result = load_result(path)
+            if not ranks_path(path).is_file():
+                entrants.append(measured(result, None, _card(result), [_UNVERIFIED]))
+                continue
+            try:
+                verified = following(result, load_ranks(ranks_path(path)), str(path), analysis=analysis)
+            except InputError as error:
+                refused.append(str(error))
+            else:
+                entrants.append(measured(verified, path, _card(verified)))
         alignments += _alignments(place)
+    if not entrants and refused:
+        raise InputError(refused[0] + (f" ({len(refused) - 1} more results were refused)" if refused[1:] else ""))
     if not entrants:
         listed = ", ".join(str(place) for place in places)
         raise MissingResourceError(
             f"no result in {listed}; make one with `xlir-bench run MODEL_ID --output DIR`"
             + (f" ({len(problems)} submissions could not be used: {problems[0]})" if problems else "")
         )
-    return Gathered(tuple(entrants), tuple(alignments), tuple(problems))
+    return Gathered(tuple(entrants), tuple(alignments), tuple(problems), tuple(refused))
 
 
 def _submissions(place: Path) -> list[Path]:
@@ -63,7 +83,7 @@ def _submissions(place: Path) -> list[Path]:
     return [path for path in candidates if any((path / name).is_file() for name in (MANIFEST, IMPORTED))]
 
 
-def _of_submission(folder: Path) -> tuple[list[Entrant], list[str]]:
+def _of_submission(folder: Path, analysis: bool) -> tuple[list[Entrant], list[str]]:
     submission = load(folder)
     remarks = [f"{one.severity}: {one.place}: {one.what}" for one in submission.findings if one.severity != "note"]
     if submission.imported is not None:
@@ -71,10 +91,17 @@ def _of_submission(folder: Path) -> tuple[list[Entrant], list[str]]:
     made, problems = [], []
     for entry in submission.results:
         flaw = impossible(entry.result)
-        if flaw is None:
-            made.append(measured(entry.result, _with_ranks(entry.path), submission.card, remarks))
-        else:
+        if flaw is not None:
             problems.append(f"{submission.name}: {entry.path.name}: {flaw}")
+        elif not entry.has_ranks:
+            made.append(measured(entry.result, None, submission.card, [*remarks, f"{entry.path.name}: {_UNVERIFIED}"]))
+        else:
+            try:
+                result = following(entry.result, read_ranks(entry.path), entry.path.name, analysis=analysis)
+            except XlirError as error:
+                problems.append(f"{submission.name}: {printable(error, 400)}")
+            else:
+                made.append(measured(result, entry.path, submission.card, remarks))
     # A manifest without results is an encoder that can be run, and no fault.
     return made, problems or ([f"{submission.name}: {remarks[0]}"] if remarks and not made else [])
 
@@ -87,10 +114,6 @@ def _results(place: Path) -> list[Path]:
         if place.is_dir():
             return []
         raise
-
-
-def _with_ranks(path: Path) -> Path | None:
-    return path if ranks_path(path).is_file() else None
 
 
 def _card(result: Result) -> str | None:

@@ -5,10 +5,9 @@ from xlir_bench.submissions.imported import Imported, ImportedModel, ImportedRes
 from xlir_bench.submissions.skeleton import new
 from xlir_bench.submissions.submission import Finding, Kind, Submission, find, load
 from xlir_bench.submissions.validate import validate
-from xlir_bench.submissions.verify import Difference, Verdict, verify
+from xlir_bench.submissions.verify import Verdict, verify
 
 __all__ = [
-    "Difference",
     "Finding",
     "Imported",
     "ImportedModel",

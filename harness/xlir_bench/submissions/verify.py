@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from xlir_bench.analysis import analysed
-from xlir_bench.collection import SETTINGS, Collection
+from xlir_bench.analysis import Discrepancy, recompute
+from xlir_bench.collection import Collection
 from xlir_bench.errors import InputError, XlirError
-from xlir_bench.measures import parse
 from xlir_bench.results import Result
 from xlir_bench.results.exchange import Entry
-from xlir_bench.results.exchange.table import spread
 from xlir_bench.retrieval import RankTable
 from xlir_bench.submissions.runs import contradictions, runs_of
 from xlir_bench.submissions.tables import read_ranks
 from xlir_bench.submissions.untrusted import File, printable
 from xlir_bench.suites import find, load, shipped
-
-_Key = tuple[str, str, str, str]
-_TOLERANCE = 1e-9
-"""Relative; figures are recomputed in the same arithmetic, perhaps by another release of numpy."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A figure that does not follow.
-
-    Attributes:
-        figure: which, e.g. `cross-lingual ar-de AP`.
-        said: what the result says; None where it is silent.
-        recomputed: what follows; None where nothing can.
-    """
-
-    figure: str
-    said: float | str | None
-    recomputed: float | str | None
 
 
 @dataclass
@@ -57,7 +33,7 @@ class Verdict:
 
     result: str
     figures: int = 0
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[Discrepancy] = field(default_factory=list)
     against: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -83,16 +59,12 @@ def verify(entry: Entry, data: Path | None = None, files: Sequence[File] = ()) -
     try:
         ranks = read_ranks(entry.path)
     except XlirError as error:
-        verdict.differences.append(Difference("the table of ranks", "is there", printable(error)))
+        verdict.differences.append(Discrepancy("the table of ranks", "is there", printable(error)))
         return verdict
-    try:
-        for figure, said, recomputed in _figures(entry.result, ranks, verdict):
-            verdict.figures += 1
-            if not _same(said, recomputed):
-                verdict.differences.append(Difference(printable(figure), said, recomputed))
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        # The table passed every check of its form, and yet no figure follows: that is said, and stops nothing else.
-        verdict.differences.append(Difference("all figures", "follow", f"cannot be computed ({printable(error)})"))
+    found = recompute(entry.result, ranks)
+    verdict.figures += found.figures
+    verdict.notes += [printable(note) for note in found.notes]
+    verdict.differences += [_safe(one) for one in found.discrepancies]
     for file in runs_of(files, entry.result.suite.name):
         _compare_run(file, ranks, verdict)
     try:
@@ -105,14 +77,20 @@ def verify(entry: Entry, data: Path | None = None, files: Sequence[File] = ()) -
     return verdict
 
 
+def _safe(one: Discrepancy) -> Discrepancy:
+    """The same, with text of the submission in one printable line."""
+    said, follows = (printable(value) if isinstance(value, str) else value for value in (one.said, one.recomputed))
+    return Discrepancy(printable(one.figure), said, follows)
+
+
 def _compare_run(file: File, ranks: RankTable, verdict: Verdict) -> None:
     try:
         compared, wrong = contradictions(file, ranks)
     except InputError as error:
-        verdict.differences.append(Difference(printable(file.name), "is a run of this result", printable(error)))
+        verdict.differences.append(Discrepancy(printable(file.name), "is a run of this result", printable(error)))
         return
     verdict.figures += compared
-    verdict.differences += [Difference(printable(file.name), printable(line), None) for line in wrong]
+    verdict.differences += [Discrepancy(printable(file.name), printable(line), None) for line in wrong]
 
 
 def collection_of(result: Result, data: Path | None) -> Collection:
@@ -131,14 +109,14 @@ def collection_of(result: Result, data: Path | None) -> Collection:
     return load(suite, data, result.suite.languages)
 
 
-def judged_otherwise(result: Result, ranks: RankTable, collection: Collection) -> Iterator[Difference]:
+def judged_otherwise(result: Result, ranks: RankTable, collection: Collection) -> Iterator[Discrepancy]:
     """How a table of ranks differs from what the suite would have it be of."""
     if collection.fingerprint != result.suite.fingerprint:
-        yield Difference("data fingerprint", result.suite.fingerprint, collection.fingerprint)
+        yield Discrepancy("data fingerprint", result.suite.fingerprint, collection.fingerprint)
     sizes = collection.documents.sizes
     for code, size in zip(ranks.languages, ranks.pool_sizes, strict=True):
         if sizes.get(code) != size:
-            yield Difference(f"documents in {printable(code)}", size, sizes.get(code))
+            yield Discrepancy(f"documents in {printable(code)}", size, sizes.get(code))
     said = dict(zip(zip(ranks.query_id, ranks.document_id, strict=True), zip(*_said(ranks), strict=True), strict=True))
     expected = dict(_expected(collection, ranks.searched_everything))
     for kind, pairs in (
@@ -148,7 +126,7 @@ def judged_otherwise(result: Result, ranks: RankTable, collection: Collection) -
     ):
         if pairs:
             query, document = min(pairs)
-            yield Difference(kind, f"{len(pairs):,}, e.g. {printable(query)} {printable(document)}", "0")
+            yield Discrepancy(kind, f"{len(pairs):,}, e.g. {printable(query)} {printable(document)}", "0")
 
 
 def _said(ranks: RankTable) -> tuple[Any, ...]:
@@ -164,80 +142,3 @@ def _expected(collection: Collection, across: bool) -> Iterator[tuple[tuple[str,
         x, y = queries.languages[query], documents.languages[document]
         if gain > 0 and (across or x == y) and (query, document) not in excluded:
             yield (queries.ids[query], documents.ids[document]), (gain, collection.questions[query], x, y)
-
-
-def _figures(result: Result, ranks: RankTable, verdict: Verdict) -> Iterator[tuple[str, Any, Any]]:
-    """(figure, said, recomputed) of everything that follows from ranks."""
-    said: dict[_Key, tuple[float, int, int]] = {
-        (s.setting, s.query_language, s.document_language, s.measure): (s.value, s.queries, s.documents)
-        for s in result.scores
-    }
-    if len(said) != len(result.scores):
-        yield "scores", f"{len(result.scores)} rows", f"{len(said)} different ones"
-    recomputed = dict(_scores(result, ranks))
-    for key in sorted(said.keys() | recomputed.keys()):
-        one, other = said.get(key, (None,) * 3), recomputed.get(key, (None,) * 3)
-        name = f"{key[0]} {key[1]}-{key[2]} {key[3]}"
-        yield name, one[0], other[0]
-        if None not in (*one, *other):
-            yield f"{name}, queries", one[1], other[1]
-            yield f"{name}, documents", one[2], other[2]
-    summary: dict[str, list[float]] = {}
-    for (setting, _, _, measure), (value, _, _) in recomputed.items():
-        summary.setdefault(f"summary {setting} {measure}", []).append(value)
-    stated = {f"summary {s} {m}": value for s, names in result.summary.items() for m, value in names.items()}
-    for name in sorted(summary.keys() | stated.keys()):
-        yield name, stated.get(name), float(np.mean(summary[name])) if name in summary else None
-    yield "ties", result.ties, float(ranks.tied.mean())
-    yield from _analysis(result, ranks, verdict)
-
-
-def _scores(result: Result, ranks: RankTable) -> Iterator[tuple[_Key, tuple[float, int, int]]]:
-    """The rows that the ranks have, of the settings and measures that the result names."""
-    for setting in SETTINGS:
-        names = dict.fromkeys(score.measure for score in result.scores if score.setting == setting)
-        measures = {}
-        for name in names:
-            try:
-                measures[name] = parse(name)
-            except InputError:
-                continue  # it stays among what is said, and nothing follows
-        for row in ranks.rows(setting) if measures else ():
-            for name, measure in measures.items():
-                value = float(measure(row.judged).mean())
-                key = (setting, row.query_language, row.document_language, name)
-                yield key, (value, len(row.queries), row.documents)
-
-
-def _analysis(result: Result, ranks: RankTable, verdict: Verdict) -> Iterator[tuple[str, Any, Any]]:
-    """What the analysis of ranks adds to a result: intervals, bias, whatever it will be."""
-    try:
-        again = analysed(result, ranks)
-    except (ArithmeticError, LookupError, TypeError, ValueError, XlirError) as error:
-        verdict.notes.append(f"intervals and bias could not be recomputed ({printable(error)})")
-        return
-    for name in type(result).model_fields:
-        if name in {"scores", "summary", "ties"}:
-            continue
-        before, after = getattr(result, name), getattr(again, name)
-        if before is None or before is after:
-            continue
-        if name == "bias" and ranks.leaders is None:
-            verdict.notes.append("shares of the first documents were not checked: SUITE.leaders.parquet is not there")
-        said = spread(_plain(before), f"{name} ")
-        follows = spread(_plain(after), f"{name} ") if after is not None else {}
-        for figure in sorted(said.keys() | follows.keys()):
-            if ranks.leaders is None and figure not in follows:
-                continue
-            yield figure, said.get(figure), follows.get(figure)
-
-
-def _plain(value: Any) -> dict[str, Any]:  # noqa: ANN401 (any field of a result)
-    dumped = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
-    return dumped if isinstance(dumped, dict) else {"": dumped}
-
-
-def _same(said: object, recomputed: object) -> bool:
-    if isinstance(said, (int, float)) and isinstance(recomputed, (int, float)):
-        return math.isclose(said, recomputed, rel_tol=_TOLERANCE, abs_tol=1e-9)
-    return said == recomputed

@@ -2,7 +2,7 @@
 
 from xlir_bench.suites.catalog import DEFAULT_SUITE, expand, find, look_up, mean_over, shipped, shipped_groups
 from xlir_bench.suites.check import LanguageCheck, check
-from xlir_bench.suites.fetch import Fetched, fetch, forget_archives, obtain, pins
+from xlir_bench.suites.fetch import Fetched, fetch, forget, forget_archives, obtain, pins
 from xlir_bench.suites.load import load
 from xlir_bench.suites.schema import Group, Suite, read_suite
 
@@ -16,6 +16,7 @@ __all__ = [
     "expand",
     "fetch",
     "find",
+    "forget",
     "forget_archives",
     "load",
     "look_up",

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
-import json
-import os
 import re
 import socket
+import ssl
+import string
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from xlir_bench import __version__
 from xlir_bench.errors import InputError, MissingResourceError
-from xlir_bench.files import locked
 from xlir_bench.offline import is_offline
 from xlir_bench.progress import SILENT, Progress
+from xlir_bench.suites.partial import Partial
 from xlir_bench.suites.source import Hash
 
+MOST_BYTES = 64 << 30
+"""Of one file."""
+
 _CHUNK = 1 << 18
-_UNFINISHED = ".partial"
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_WITH_CONTENT = frozenset({200, 203, 206})
+_COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip")
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Patience:
     """How long to try.
 
     Attributes:
-        tries: connections in a row that bring nothing new before giving up.
+        tries: connections in a row that get no further than an earlier one before giving up.
         stall_s: seconds without a byte after which a connection counts as broken.
         wait_s: seconds before the second try; doubled each time.
     """
@@ -45,20 +49,28 @@ class Patience:
 
 
 def download(
-    url: str, target: Path, expected: Hash | None, *, patience: Patience = Patience(), progress: Progress = SILENT
+    url: str,
+    target: Path,
+    expected: Hash | None,
+    *,
+    first_of: str | None = None,
+    patience: Patience = Patience(),
+    progress: Progress = SILENT,
 ) -> str:
     """Get a file.
 
     What arrives is kept in `<target>.partial`; a connection that breaks, stalls or ends early is followed by another
     that asks for the rest, as is a run that was cut off. The rest is only asked for under the condition that the server
-    still has the same file (`If-Range`), or where a published hash will tell.
+    still has the same file (`If-Range`), or where a published hash will tell, and is only joined to what is here if the
+    server does not say that it is of another version.
 
     Args:
         url: http or https. Redirects are followed, but not from https to http.
         target: where the file goes, with one rename, once it is complete and its hash is right.
-        expected: the published hash; None takes what comes.
+        expected: what its bytes must sum up to; None takes what comes, unless it is a web page.
+        first_of: the suite whose first fetch gave `expected`; None where it was published.
         patience: see there.
-        progress: hears of bytes.
+        progress: called with the number of bytes.
 
     Returns:
         SHA-256 of the file, hexadecimal.
@@ -66,117 +78,68 @@ def download(
     Raises:
         MissingResourceError: the server does not have it or cannot be reached, another process is at it, or the disk
             is full. What arrived is kept for the next try.
-        InputError: the bytes are not the published ones; nothing is kept.
+        InputError: the bytes are not the expected ones, or the address is none; nothing is kept.
     """
     if is_offline():
         raise MissingResourceError(f"{url}: not here, and --offline forbids to fetch it")
     if not url.startswith(("http://", "https://")):
         raise InputError(f"{url}: only http and https addresses are fetched")
+    address = _as_ascii(url)
+    with Partial(target) as partial:
+        resumed = partial.size > 0
+        _fill(address, partial, expected is not None, patience, progress)
+        if expected is not None and resumed and partial.hash(expected.algorithm) != expected.value:
+            # The pieces may be of two versions of the file: once more, from the start.
+            partial.restart()
+            _fill(address, partial, True, patience, progress)
+        return partial.finish(url, expected, first_of)
+
+
+def _as_ascii(url: str) -> str:
+    """An address as it is sent: other letters as percent-encoded UTF-8, and as IDNA in the machine's name."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _Partial(target) as partial:
-            resumed = partial.size > 0
-            _fill(url, partial, expected is not None, patience, progress)
-            if expected is not None and resumed and partial.hash(expected.algorithm) != expected.value:
-                # The pieces may be of two versions of the file: once more, from the start.
-                partial.restart()
-                _fill(url, partial, True, patience, progress)
-            return partial.finish(url, expected)
-    except OSError as error:
-        raise MissingResourceError(
-            f"{target}: cannot be written: {error.strerror or error}; make room and try again: it goes on from there"
-        ) from None
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode("ascii")
+        if not host or parts.port == 0:
+            raise ValueError("it names no machine")
+        if not url.isascii():
+            netloc = parts.netloc.replace(parts.netloc.rpartition("@")[2].partition(":")[0], host)
+            parts = parts._replace(netloc=netloc)
+        return quote(urlunsplit(parts), safe=string.punctuation)
+    except ValueError as error:
+        raise InputError(f"{url!r}: not an address ({error})") from None
 
 
 class _BrokenError(Exception):
     """The connection did not bring the whole file; what it brought is kept."""
 
 
-class _Partial:
-    """The unfinished file, its length, and which version of the file at the server it is a part of."""
-
-    def __init__(self, target: Path) -> None:
-        self._target = target
-        self._path = target.with_name(target.name + _UNFINISHED)
-        self._note = target.with_name(target.name + _UNFINISHED + ".json")
-
-    def __enter__(self) -> _Partial:
-        self._file: BinaryIO = self._path.open("ab")
-        if not locked(self._file):
-            self._file.close()
-            raise MissingResourceError(f"{self._target}: another process is fetching it; wait for it to end")
-        self.size = self._file.seek(0, os.SEEK_END)
-        self.about: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError):
-            self.about = dict(json.loads(self._note.read_text(encoding="utf-8")))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def describe(self, url: str, validator: str | None, total: int | None) -> None:
-        """Note what is arriving, before its first byte."""
-        self.about = {"url": url, "validator": validator, "total": total}
-        self._note.write_text(json.dumps(self.about), encoding="utf-8")
-
-    def append(self, piece: bytes) -> None:
-        self._file.write(piece)
-        self.size += len(piece)
-
-    def restart(self) -> None:
-        self._file.truncate(0)
-        self.size = 0
-
-    def hash(self, algorithm: str) -> str:
-        self._file.flush()
-        with self._path.open("rb") as file:
-            return hashlib.file_digest(file, algorithm).hexdigest()
-
-    def finish(self, url: str, expected: Hash | None) -> str:
-        """Check the whole file and put it in its place."""
-        if expected is not None and (found := self.hash(expected.algorithm)) != expected.value:
-            self._discard()
-            raise InputError(
-                f"{url}: what arrived has {Hash(algorithm=expected.algorithm, value=found)}, published is {expected}: "
-                "the file there was changed or damaged; nothing was kept"
-            )
-        sha256 = self.hash("sha256")
-        os.fsync(self._file.fileno())
-        self._path.replace(self._target)
-        self._note.unlink(missing_ok=True)
-        return sha256
-
-    def _discard(self) -> None:
-        self._path.unlink(missing_ok=True)
-        self._note.unlink(missing_ok=True)
-
-
-def _fill(url: str, partial: _Partial, pinned: bool, patience: Patience, progress: Progress) -> None:
+def _fill(url: str, partial: Partial, pinned: bool, patience: Patience, progress: Progress) -> None:
     """Connect until the file is complete."""
-    fruitless, reason = 0, "the server has no such part of the file"
+    fruitless, furthest, reason = 0, partial.size, ""
     while True:
-        before = partial.size
         try:
             _connect(url, partial, pinned, patience.stall_s, progress)
             return
-        except _OutOfRangeError:
+        except _OutOfRangeError as error:
             total = partial.about.get("total")
-            if total == partial.size or (pinned and total is None):
+            if partial.size and (total == partial.size or (pinned and total is None)):
                 return  # all of it is here; a published hash says whether it is right
             partial.restart()
-            fruitless += 1
-        except _BrokenError as error:
-            fruitless = 0 if partial.size > before else fruitless + 1
             reason = str(error)
+        except _BrokenError as error:
+            reason = str(error)
+        # A server that sends the same part again and again makes no progress.
+        fruitless = 0 if partial.size > furthest else fruitless + 1
+        furthest = max(furthest, partial.size)
         if fruitless:
             if fruitless >= patience.tries:
-                raise MissingResourceError(
-                    f"{url}: {reason}; gave up after {fruitless} tries. What arrived is kept: the same command goes on"
-                )
+                kept = "What arrived is kept: the same command goes on" if partial.size else "Nothing was kept"
+                raise MissingResourceError(f"{url}: {reason}; gave up after {fruitless} tries. {kept}")
             time.sleep(patience.wait_s * 2 ** (fruitless - 1))
 
 
-def _connect(url: str, partial: _Partial, pinned: bool, stall_s: float, progress: Progress) -> None:
+def _connect(url: str, partial: Partial, pinned: bool, stall_s: float, progress: Progress) -> None:
     """One connection: the rest of the file, or all of it where the server cannot or will not give the rest."""
     request = urllib.request.Request(url, headers={"User-Agent": f"xlir-bench/{__version__}"})
     request.add_header("Accept-Encoding", "identity")
@@ -188,35 +151,69 @@ def _connect(url: str, partial: _Partial, pinned: bool, stall_s: float, progress
         if validator:
             request.add_header("If-Range", validator)
     with _answers(url), _opener().open(request, timeout=stall_s) as response:
+        _check_kind(url, response)
         total = _total(url, response, partial)
+        _check_size(url, total or 0, partial)
         stage = progress.stage(Path(url.partition("?")[0]).name, total or 0, "bytes")
         stage.advance(partial.size)
         while piece := response.read1(_CHUNK):
             partial.append(piece)
             stage.advance(len(piece))
+            if partial.size > MOST_BYTES:
+                _check_size(url, partial.size, partial)
         if total is not None and partial.size != total:
             if partial.size > total:
                 partial.restart()
             raise _BrokenError(f"the connection ended after {partial.size:,} of {total:,} bytes")
 
 
-def _total(url: str, response: Any, partial: _Partial) -> int | None:  # noqa: ANN401
+def _check_kind(url: str, response: Any) -> None:  # noqa: ANN401
+    """Refuse an answer that is not the file's bytes as they are."""
+    if response.status not in _WITH_CONTENT:
+        raise MissingResourceError(
+            f"{url}: the server answered {response.status} {_one_line(response.reason)}, without the file"
+        )
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    # Of a file that is compressed itself, some servers say so in this header and send it as it is.
+    if encoding not in {"", "identity"} and not urlsplit(url).path.lower().endswith(_COMPRESSED):
+        raise MissingResourceError(
+            f"{url}: the server sent the file encoded as {encoding[:40]!r}, which was not asked for; nothing was kept"
+        )
+
+
+def _check_size(url: str, total: int, partial: Partial) -> None:
+    missing = total - partial.size
+    if total > MOST_BYTES:
+        partial.restart()
+        raise MissingResourceError(f"{url}: more than {MOST_BYTES:,} bytes, which no suite has; nothing was kept")
+    if missing > partial.room():
+        raise MissingResourceError(
+            f"{url}: {missing:,} bytes are to come, and the disk has room for {partial.room():,}: make room and try "
+            "again: it goes on from there"
+        )
+
+
+def _total(url: str, response: Any, partial: Partial) -> int | None:  # noqa: ANN401
     """The size of the whole file by the answer's headers; None where they do not tell. Starts over where it must."""
     headers = response.headers
     announced = headers.get("Content-Length")
-    length = int(announced) if announced and announced.isdigit() else None
-    validator = _validator(headers)
+    length = int(announced) if announced and announced.isdecimal() else None
+    version = {"etag": headers.get("ETag"), "modified": headers.get("Last-Modified")}
     if response.status == 206:
         match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", headers.get("Content-Range", ""))
         begins = int(match[1]) if match else None
         total = int(match[3]) if match and match[3] != "*" else None
+        if partial.size and any(said and partial.about.get(name, said) != said for name, said in version.items()):
+            partial.restart()
+            raise _BrokenError("the server has another version of the file than the part that was here")
         if begins == partial.size and partial.about.get("total") in (None, total):
             return total if total is not None else (partial.size + length if length is not None else None)
         partial.restart()
         raise _BrokenError("the server gave another part of the file than was asked for")
     if partial.size:
         partial.restart()
-    partial.describe(url, validator, length)
+    known = {name: said for name, said in version.items() if said}
+    partial.describe({"url": url, "validator": _validator(headers), "total": length, **known})
     return length
 
 
@@ -227,18 +224,46 @@ def _answers(url: str) -> Iterator[None]:
         yield
     except urllib.error.HTTPError as error:
         if error.code in _PASSING:
-            raise _BrokenError(f"the server answered {error.code} {error.reason}") from None
+            raise _BrokenError(f"the server answered {error.code} {_one_line(error.reason)}") from None
         if error.code == 416:
-            raise _OutOfRangeError from None
-        raise MissingResourceError(f"{url}: the server answered {error.code} {error.reason}") from None
+            raise _OutOfRangeError("the server answered 416 to the part of the file that was asked for") from None
+        raise MissingResourceError(f"{url}: the server answered {error.code} {_one_line(error.reason)}") from None
     except urllib.error.URLError as error:
-        if isinstance(error.reason, socket.gaierror):
-            raise MissingResourceError(f"{url}: no such machine, or no network: {error.reason}") from None
-        raise _BrokenError(f"cannot be reached: {error.reason}") from None
-    except TimeoutError:
-        raise _BrokenError("nothing arrived for too long") from None
-    except (http.client.HTTPException, ConnectionError) as error:
-        raise _BrokenError(f"the connection broke: {error or type(error).__name__}") from None
+        raise _unreachable(url, error.reason) from None
+    except OSError as error:
+        # Errors of the disk are another kind: see `Partial`.
+        raise _unreachable(url, error) from None
+    except (http.client.InvalidURL, ValueError) as error:
+        raise MissingResourceError(
+            f"{url}: the server led on to an address that is none ({_one_line(error)})"
+        ) from None
+    except http.client.HTTPException as error:
+        raise _BrokenError(f"the connection broke: {_one_line(error)}") from None
+
+
+def _one_line(reason: object) -> str:
+    """What an error or a server says, which may be any bytes."""
+    said = " ".join(str(reason).split())[:200] or type(reason).__name__
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in said)
+
+
+def _unreachable(url: str, reason: object) -> Exception:
+    """The error for a connection that could not be made, or broke."""
+    said = _one_line(reason)
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return MissingResourceError(
+            f"{url}: the server's certificate is not trusted ({getattr(reason, 'verify_message', said)}): check the "
+            "clock and the address; a proxy's own certificates are named by the environment variable SSL_CERT_FILE"
+        )
+    if isinstance(reason, socket.gaierror):
+        return MissingResourceError(f"{url}: no such machine, or no network: {said}")
+    if isinstance(reason, TimeoutError):
+        return _BrokenError("nothing arrived for too long")
+    if isinstance(reason, ssl.SSLError):
+        return _BrokenError(f"no secure connection: {said}")
+    if isinstance(reason, ConnectionError) and not isinstance(reason, ConnectionRefusedError):
+        return _BrokenError(f"the connection broke: {said}")
+    return _BrokenError(f"cannot be reached: {said}")
 
 
 class _OutOfRangeError(_BrokenError):
@@ -246,9 +271,11 @@ class _OutOfRangeError(_BrokenError):
 
 
 class _NoDowngrade(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, except from https to http."""
+    """Follows redirects to http and https alone, and not from https to http."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:  # noqa: ANN401
+        if not newurl.startswith(("http://", "https://")):
+            raise MissingResourceError(f"{req.full_url}: redirected to {newurl}, which is not http; not followed")
         if req.full_url.startswith("https://") and not newurl.startswith("https://"):
             raise MissingResourceError(f"{req.full_url}: redirected to {newurl}, which is not https; not followed")
         return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -4,8 +4,8 @@
                           fetched.json   for every file: where it came from and its SHA-256
     <cache>/downloads/                   archives, while their files are being taken out
 
-A file with a published hash must match it. One without is taken as it comes the first time; its hash is recorded, and
-whenever it is fetched again it must match that.
+A file with a published hash must match it. One without is taken as it comes the first time, if the suite can be read
+from it; its hash is recorded, and whenever it is fetched again it must match that, until `forget` forgets it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from xlir_bench.collection import Collection
-from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.errors import InputError, MissingResourceError, XlirError
 from xlir_bench.files import cache_folder, replacing
 from xlir_bench.offline import is_offline
 from xlir_bench.progress import SILENT, Progress
@@ -61,7 +61,7 @@ def fetch(suite: Suite, languages: Sequence[str] | None = None, *, progress: Pro
 
     Raises:
         MissingResourceError: nothing says where the files are, or they cannot be had from there.
-        InputError: a file is not the published one, or not the one that was fetched the first time.
+        InputError: a file is not the published one, not the one that was fetched the first time, or cannot be read.
     """
     codes = chosen_languages(suite, languages)
     source = suite.source
@@ -80,17 +80,42 @@ def fetch(suite: Suite, languages: Sequence[str] | None = None, *, progress: Pro
     missing = [name for name in names if name not in present]
     single = [name for name in missing if source.address(name) is not None]
     for name in single:
-        url = str(source.address(name))
-        expected = source.pinned(name) or record.get(name)
-        sha256 = download(url, folder / name, expected, progress=progress)
-        _note(suite.name, {name: {"url": url, "sha256": sha256}})
+        published, url = source.pinned(name), str(source.address(name))
+        first_of = suite.name if published is None else None
+        download(url, folder / name, published or record.get(name), first_of=first_of, progress=progress)
     packed = [name for name in missing if name not in single]
     if packed:
         if source.archive is None:
             raise MissingResourceError(f"suite {suite.name}: nothing says where {packed[0]} is")
         _from_archive(suite.name, source, packed, progress)
     unpinned = [name for name in names if not _has_published_hash(source, name)]
+    _check_first(suite, codes, [name for name in unpinned if name not in record])
+    _note(suite.name, source, [name for name in names if name in missing or name in unpinned])
     return Fetched(suite.name, folder, tuple(missing), tuple(present), tuple(unpinned))
+
+
+def _check_first(suite: Suite, codes: Sequence[str], first: Sequence[str]) -> None:
+    """Read the suite before the hashes of files that were never fetched before are recorded.
+
+    Raises:
+        InputError: it cannot be read; what was fetched for the first time is removed.
+    """
+    source, folder = suite.source, fetched_folder(suite.name)
+    if not first or not isinstance(source, FileSource):
+        return
+    try:
+        collection = source.read(folder, codes)
+        collection.validate(f"suite {suite.name}", empty_documents=source.empty_documents)
+    except XlirError as error:
+        # Judgements that point to no document may mean that the documents were cut off, so that each file is suspect.
+        for name in first:
+            (folder / name).unlink(missing_ok=True)
+        if any(source.address(name) is None for name in first):
+            forget_archives([suite])
+        raise InputError(
+            f"suite {suite.name}: {', '.join(first)} cannot be read as fetched, and nothing of it was kept: see what "
+            f"the server sends, or fetch it again. {error}"
+        ) from None
 
 
 def obtain(
@@ -152,13 +177,17 @@ def _from_archive(suite: str, source: FileSource, names: Sequence[str], progress
     path = _downloaded(archive, progress)
     folder = fetched_folder(suite)
     root = PurePosixPath(archive.root)
-    unpack(path, folder, {(root / name).as_posix(): name for name in names})
     record = first_hashes(suite)
-    for name in names:
-        for expected in (source.pinned(name), record.get(name)):
-            if expected is not None:
-                _checked_or_removed(folder / name, expected)
-    _note(suite, {n: {"url": archive.url, "sha256": remember_hash(folder / n, "sha256")} for n in names})
+    try:
+        unpack(path, folder, {(root / name).as_posix(): name for name in names})
+        for name in names:
+            if (published := source.pinned(name)) is not None:
+                _checked_or_removed(folder / name, published)
+            if (first := record.get(name)) is not None:
+                _checked_or_removed(folder / name, first, suite)
+    except InputError:
+        path.unlink(missing_ok=True)  # else the next fetch would find it here, and the server is never asked again
+        raise
 
 
 def _downloaded(archive: Archive, progress: Progress) -> Path:
@@ -201,9 +230,9 @@ def _is_here(path: Path, pinned: Hash | None, first: Hash | None) -> bool:
     return True
 
 
-def _checked_or_removed(path: Path, expected: Hash) -> None:
+def _checked_or_removed(path: Path, expected: Hash, first_of: str | None = None) -> None:
     try:
-        check_hash(path, expected)
+        check_hash(path, expected, first_of)
     except InputError:
         path.unlink(missing_ok=True)
         raise
@@ -219,8 +248,48 @@ def _read_record(name: str) -> dict[str, Any]:
         raise InputError(f"{path}: damaged; delete it, and the files' first hashes are recorded anew") from None
 
 
-def _note(name: str, files: dict[str, dict[str, str]]) -> None:
-    """Record new files; what was recorded first stays."""
-    known = _read_record(name)
-    with replacing(fetched_folder(name) / _RECORD) as path:
-        path.write_text(json.dumps({"files": {**files, **known}}, indent=1, sort_keys=True), encoding="utf-8")
+def _note(suite: str, source: FileSource, names: Sequence[str]) -> None:
+    """Record files that are here; what was recorded first stays."""
+    known, folder = _read_record(suite), fetched_folder(suite)
+    files: dict[str, dict[str, str]] = {}
+    for name in names:
+        url = source.address(name) or (source.archive.url if source.archive is not None else "")
+        if name not in known:
+            files[name] = {"url": url, "sha256": remember_hash(folder / name, "sha256")}
+    if files:
+        with replacing(folder / _RECORD) as path:
+            path.write_text(json.dumps({"files": {**files, **known}}, indent=1, sort_keys=True), encoding="utf-8")
+
+
+def forget(suite: Suite) -> tuple[str, ...]:
+    """Forget the first fetch of a suite's files that have no published hash, so that the next fetch is the first.
+
+    The files are removed from the cache, with the archive that they came from.
+
+    Returns:
+        The names of the files.
+
+    Raises:
+        MissingResourceError: a file cannot be removed.
+    """
+    source, folder = suite.source, fetched_folder(suite.name)
+    if not isinstance(source, FileSource):
+        return ()
+    names = [name for name in source.files(suite.languages) if not _has_published_hash(source, name)]
+    try:
+        known = _read_record(suite.name)
+    except InputError:
+        known = {}  # damaged; it is written anew
+    forgotten = tuple(name for name in names if name in known or (folder / name).is_file())
+    try:
+        for name in forgotten:
+            (folder / name).unlink(missing_ok=True)
+        if names and source.archive is not None and source.archive.pinned is None:
+            forget_archives([suite])
+        if (folder / _RECORD).is_file():
+            kept = {name: entry for name, entry in known.items() if name not in names}
+            with replacing(folder / _RECORD) as path:
+                path.write_text(json.dumps({"files": kept}, indent=1, sort_keys=True), encoding="utf-8")
+    except OSError as error:
+        raise MissingResourceError(f"{folder}: cannot be changed: {error.strerror or error}") from None
+    return forgotten

@@ -135,19 +135,43 @@ class FileSource(Source):
                 check_hash(path, expected)
 
 
-def check_hash(path: Path, expected: Hash) -> None:
-    """Check a file against its published hash.
+def check_hash(path: Path, expected: Hash, first_of: str | None = None) -> None:
+    """Check a file against its hash.
+
+    Args:
+        path: the file.
+        expected: its hash.
+        first_of: the suite whose first fetch gave the hash; None where it was published.
 
     Raises:
         InputError: it differs.
     """
     found = Hash(algorithm=expected.algorithm, value=remember_hash(path, expected.algorithm))
-    if found != expected:
-        kind, value = str(found).split()
-        raise InputError(
-            f"{path}: {kind} is {value}, published is {str(expected).split()[1]}: "
-            "the file was changed or cut off; get it again"
-        )
+    if found == expected:
+        return
+    if first_of is not None:
+        raise InputError(f"{path}: has {other_than(found, expected, first_of)}")
+    kind, value = str(found).split()
+    raise InputError(
+        f"{path}: {kind} is {value}, published is {str(expected).split()[1]}: "
+        "the file was changed or cut off; get it again"
+    )
+
+
+def other_than(found: Hash, expected: Hash, first_of: str | None) -> str:
+    """That a file has another hash than it should have, and why it should, as the object of a sentence.
+
+    Args:
+        found: the hash that it has.
+        expected: the hash that it should have.
+        first_of: see `check_hash`.
+    """
+    if first_of is None:
+        return f"{found}, published is {expected}: the file there was changed or damaged"
+    return (
+        f"{found}, and had {expected} at the first fetch (no hash of it was published): if the new one is right, "
+        f"`xlir-bench suites forget {first_of}` forgets the first"
+    )
 
 
 def read_json(path: Path, layout: TypeAdapter[T], called: str) -> T:
