@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +16,9 @@ import numpy as np
 from xlir_bench import __version__
 from xlir_bench.analysis import analysed
 from xlir_bench.collection import Collection, Setting
+from xlir_bench.cores import available_cores
 from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, encode_texts
+from xlir_bench.encoders.returned import check_same_width
 from xlir_bench.engines import STREAMED_ABOVE, Streamed, Streaming, stream
 from xlir_bench.engines.records import Records
 from xlir_bench.errors import InputError, XlirError
@@ -220,7 +221,7 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "cores": str(os.cpu_count()),
+        "cores": str(available_cores()),
     }
     for name in ("numpy", "torch", "transformers", "sentence-transformers", "bm25s"):
         try:
@@ -298,6 +299,7 @@ def _scorer(
         return LexicalScorer(retriever, collection), 0, 0
     documents = encode_texts(retriever, model.info, collection.documents, "document", cache=cache, progress=progress)
     queries = encode_texts(retriever, model.info, collection.queries, "query", cache=cache, progress=progress)
+    check_same_width(model.info, queries.vectors, documents.vectors)
     scorer = DenseScorer(queries.vectors, documents.vectors, model.info.similarity)
     return scorer, queries.encoded + documents.encoded, queries.from_cache + documents.from_cache
 

@@ -82,7 +82,7 @@ def _of_submission(folder: Path) -> tuple[list[Entrant], list[str]]:
 def _results(place: Path) -> list[Path]:
     """As `find_results`, without complaint where a folder of submissions holds none itself."""
     try:
-        return find_results([place])
+        return find_results([place], need_ranks=False)
     except MissingResourceError:
         if place.is_dir():
             return []
