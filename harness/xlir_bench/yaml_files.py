@@ -112,7 +112,7 @@ class _TextLoader(yaml.SafeLoader):
         if node is None:
             return None
         _check_size(node)
-        return self.construct_document(node)  # type: ignore[no-untyped-call]
+        return self.construct_document(node)
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """See `yaml.composer.Composer`."""
@@ -127,9 +127,9 @@ class _TextLoader(yaml.SafeLoader):
         finally:
             self._depth -= 1
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # noqa: ANN401  (text or None; the stubs differ)
         """A mapping, every key of which is text and stands once."""
-        node = super().compose_mapping_node(anchor)  # type: ignore[no-untyped-call]
+        node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -149,7 +149,7 @@ class _TextLoader(yaml.SafeLoader):
         """See `yaml.constructor.BaseConstructor`."""
         if node.tag not in _TEXT_TAGS:
             raise yaml.constructor.ConstructorError(None, None, f"the tag {node.tag} is not read", node.start_mark)
-        return super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+        return super().construct_object(node, deep)
 
     def construct_plain(self, node: yaml.Node) -> Any:  # noqa: ANN401
         """A scalar: text as written, unless it stands without quotes for something else."""

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 from xlir_bench import __version__
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.files import locked
+from xlir_bench.interrupts import keeps
 from xlir_bench.offline import is_offline
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.suites.source import Hash
@@ -44,6 +45,7 @@ class Patience:
     wait_s: float = 1.0
 
 
+@keeps("what arrived is kept: the same command goes on from there")
 def download(
     url: str, target: Path, expected: Hash | None, *, patience: Patience = Patience(), progress: Progress = SILENT
 ) -> str:

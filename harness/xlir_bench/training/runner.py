@@ -91,6 +91,11 @@ def train(recipe: Recipe, output: Path, progress: Progress = SILENT) -> Trained:
 
 
 def _fit(job: Job) -> Diary:
+    with keeps("training goes on from its newest checkpoint when the same command is given again", job.has_checkpoint):
+        return _fitted(job)
+
+
+def _fitted(job: Job) -> Diary:
     if job.recipe.start.preset == "static":
         from xlir_bench.training import static_run
 

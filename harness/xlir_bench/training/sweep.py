@@ -72,6 +72,7 @@ class Swept:
             yield [*(str(row["varied"].get(field, "")) for field in self.varied), str(row["seeds"]), *figures]
 
 
+@keeps("what is finished is kept: the same command goes on from there")
 def sweep(grid: Grid, output: Path, *, jobs: int = 1, data: Path | None = None, progress: Progress = SILENT) -> Swept:
     """See the module.
 

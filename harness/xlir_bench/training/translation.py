@@ -137,6 +137,7 @@ class Work:
         return found or (None if made.finished else "unfinished")
 
 
+@keeps("what was translated is kept: the same command goes on from there")
 def _translated(work: Work, texts: Sequence[str], source: str, target: str) -> dict[str, Translation]:
     """Every text's translation, put together from those of its pieces."""
     pieces_of = {text: work.translator.pieces(text, source) for text in texts}
