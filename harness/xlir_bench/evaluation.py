@@ -18,6 +18,7 @@ from xlir_bench.analysis import analysed
 from xlir_bench.collection import Collection, Setting
 from xlir_bench.cores import available_cores
 from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, encode_texts
+from xlir_bench.encoders.encode import keeping_vectors
 from xlir_bench.encoders.returned import check_same_width
 from xlir_bench.engines import STREAMED_ABOVE, Streamed, Streaming, stream
 from xlir_bench.engines.records import Records
@@ -283,10 +284,11 @@ def _ranked(
     if streaming is not None:
         return stream(model, collection, streaming, across_languages=across, heads=heads, progress=progress)
     since = perf_counter()
-    texts_cache = cache if isinstance(cache, VectorCache) else None
-    scorer, encoded, from_cache = _scorer(model, collection, texts_cache, progress)
-    encode_s = perf_counter() - since
-    ranks = count_outranked(scorer, collection, across_languages=across, heads=heads, progress=progress)
+    texts_cache = cache if isinstance(cache, VectorCache) and isinstance(model.retriever, Encoder) else None
+    with keeping_vectors(texts_cache, model.info):
+        scorer, encoded, from_cache = _scorer(model, collection, texts_cache, progress)
+        encode_s = perf_counter() - since
+        ranks = count_outranked(scorer, collection, across_languages=across, heads=heads, progress=progress)
     return Streamed(ranks, encode_s, encoded, from_cache, Records(None))
 
 

@@ -96,7 +96,7 @@ def encode_texts(
     count = 0
     for begin in range(0, len(distinct.texts), BLOCK):
         block = slice(begin, min(begin + BLOCK, len(distinct.texts)))
-        with _keeping(shelf):
+        with keeping_vectors(cache, info):
             vectors, fresh = _block(retriever, _Request(info, role, distinct, block), shelf)
         if result is None:
             result = np.empty((len(texts), vectors.shape[1]), np.float32)
@@ -114,6 +114,13 @@ def encode_texts(
         result = np.empty((0, 0), np.float32)
     _tie_equal_texts(result, texts)
     return Encoded(result, count, len(distinct.texts) - count)
+
+
+def keeping_vectors(cache: VectorCache | None, info: ModelInfo) -> AbstractContextManager[None]:
+    """While this is open, an interrupt says that vectors are kept, if they are."""
+    if cache is None or not info.fingerprint:
+        return nullcontext()
+    return keeps("what was encoded is kept: the same command goes on from there")
 
 
 def distinct_texts(texts: Texts) -> Distinct:
@@ -176,11 +183,6 @@ class _Request:
             [distinct.languages[row] for row in rows],
             [distinct.ids[row] for row in rows],
         )
-
-
-def _keeping(shelf: Shelf | None) -> AbstractContextManager[None]:
-    """An interrupt says that vectors are kept, where they are."""
-    return nullcontext() if shelf is None else keeps("what was encoded is kept: the same command goes on from there")
 
 
 def _block(retriever: Encoder, request: _Request, shelf: Shelf | None) -> tuple[Vectors, int]:

@@ -93,7 +93,8 @@ def checked(returned: object, batch: Batch) -> Vectors:
     except (XlirError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        reason = " ".join(str(error).split()) if isinstance(error, TypeError | ValueError) else one_line(error)
+        said = one_line(error)
+        reason = said.partition(": ")[2] or said if isinstance(error, TypeError | ValueError) else said
         raise InputError(
             f"{who} {type(returned).__name__} that is not a matrix of numbers for {batch} ({reason}); {expected}"
         ) from error

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from xlir_bench import __version__
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.files import locked, replacing
+from xlir_bench.interrupts import keeps
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.training.diary import Diary
 from xlir_bench.training.job import Job

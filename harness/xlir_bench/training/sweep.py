@@ -30,6 +30,7 @@ from xlir_bench.collection import Collection, Setting
 from xlir_bench.cores import available_cores
 from xlir_bench.errors import InputError
 from xlir_bench.files import replacing
+from xlir_bench.interrupts import keeps
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.training.development import MEASURES, Scores
 from xlir_bench.training.grid import Cell, Grid

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from xlir_bench.files import cache_folder, replacing
+from xlir_bench.interrupts import keeps
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.training.machine import Translation
 from xlir_bench.training.parallel import WITHOUT_SPACES
