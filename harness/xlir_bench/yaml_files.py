@@ -22,6 +22,7 @@ MOST_VALUES = 200_000
 
 MOST_BYTES = 32 << 20
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOLEAN = re.compile(r"true|false")
 # At most 17 digits and an exponent of 3: a hash of digits, or of digits and one `e`, is longer and stays text. A number
@@ -74,16 +75,14 @@ def parse_yaml(text: str, where: str, *, numbers: bool = False, aliases: bool = 
     Raises:
         InputError: it is not such a document; the message names the line.
     """
-    loader = (_NumberLoader if numbers else _TextLoader)(text)
-    loader.aliases = aliases
     try:
+        loader = (_NumberLoader if numbers else _TextLoader)(text)
+        loader.aliases = aliases
         return loader.get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = at(where, mark.line + 1 if mark is not None else None)
         raise InputError(f"{place}: not YAML: {_reason(error)}") from None
-    finally:
-        loader.dispose()
 
 
 def _reason(error: Exception) -> str:
@@ -154,6 +153,8 @@ class _TextLoader(yaml.SafeLoader):
     def construct_plain(self, node: yaml.Node) -> Any:  # noqa: ANN401
         """A scalar: text as written, unless it stands without quotes for something else."""
         text: str = node.value
+        if _SURROGATE.search(text):  # "\ud83d\ude00", as JSON writes it: two halves of one character
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16")
         if getattr(node, "style", None) is not None:
             return text
         if _NULL.fullmatch(text):
