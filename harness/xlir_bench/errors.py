@@ -1,11 +1,12 @@
-"""The one exception family: what a person did or lacks, in one line each.
+"""The exceptions of this package: one message of one line each, and the exit code of the command line.
 
-The command line prints the message and exits with `exit_code`; a message says what is wrong, where, and what to do.
-Anything else that is raised is a fault of this package and keeps its traceback.
+A message says what is wrong, where, and what to do. The command line prints it and exits with `exit_code`. Any other
+exception that reaches the command line is a fault of this package and becomes an `InternalError`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -29,6 +30,54 @@ class MissingResourceError(XlirError):
     """Something is not here: data that were not downloaded, a package that is not installed. Exit code 3."""
 
     exit_code = 3
+
+
+class InternalError(XlirError):
+    """A fault of this package: an exception that nothing here expects. Exit code 70, EX_SOFTWARE of sysexits.h."""
+
+    exit_code = 70
+
+    @classmethod
+    def of(cls, error: BaseException) -> InternalError:
+        """The error that reports an unexpected exception, which becomes its cause."""
+        made = cls(f"internal error ({one_line(error)}): run again with --debug for the traceback, and report it")
+        made.__cause__ = error
+        return made
+
+
+def explained(error: BaseException) -> XlirError:
+    """What an exception that nothing here expects means to the person at the keyboard; it becomes the cause.
+
+    What the system says of a file that was named is the person's to mend, and so is want of memory. The rest is a fault
+    of this package.
+    """
+    made: XlirError
+    if isinstance(error, MemoryError):
+        made = MissingResourceError("there is not enough memory")
+    elif isinstance(error, OSError) and error.filename is not None and error.strerror:
+        wrong = isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError)
+        made = (InputError if wrong else MissingResourceError)(f"{os.fsdecode(error.filename)}: {error.strerror}")
+    else:
+        return InternalError.of(error)
+    made.__cause__ = error
+    return made
+
+
+def one_line(error: BaseException, most: int = 500) -> str:
+    """The type and the message of an exception, in one line of printable characters.
+
+    Args:
+        error: any exception, also one whose `__str__` fails.
+        most: characters of the message that are kept.
+    """
+    try:
+        message = str(error)
+    except Exception:
+        message = ""
+    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in " ".join(message.split()))
+    if len(shown) > most:
+        shown = f"{shown[: most - 1]}…"
+    return f"{type(error).__name__}: {shown}" if shown else type(error).__name__
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], hint: str) -> InputError:

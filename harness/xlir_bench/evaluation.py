@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,8 +13,11 @@ from time import perf_counter
 from xlir_bench import __version__
 from xlir_bench.analysis import analysed, row_scores, summary_of
 from xlir_bench.collection import Collection, Setting, Texts
+from xlir_bench.cores import available_cores
 from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, encode_texts
+from xlir_bench.encoders.encode import keeping_vectors
 from xlir_bench.encoders.protocol import Abridging, Role
+from xlir_bench.encoders.returned import check_same_width
 from xlir_bench.engines import STREAMED_ABOVE, Streamed, Streaming, stream
 from xlir_bench.engines.records import Records
 from xlir_bench.errors import InputError, XlirError
@@ -221,7 +223,7 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "cores": str(os.cpu_count()),
+        "cores": str(available_cores()),
     }
     for name in ("numpy", "torch", "transformers", "sentence-transformers", "bm25s"):
         try:
@@ -283,10 +285,11 @@ def _ranked(
     if streaming is not None:
         return stream(model, collection, streaming, across_languages=across, heads=heads, progress=progress)
     since = perf_counter()
-    texts_cache = cache if isinstance(cache, VectorCache) else None
-    scorer, encoded, from_cache = _scorer(model, collection, texts_cache, progress)
-    encode_s = perf_counter() - since
-    ranks = count_outranked(scorer, collection, across_languages=across, heads=heads, progress=progress)
+    texts_cache = cache if isinstance(cache, VectorCache) and isinstance(model.retriever, Encoder) else None
+    with keeping_vectors(texts_cache, model.info):
+        scorer, encoded, from_cache = _scorer(model, collection, texts_cache, progress)
+        encode_s = perf_counter() - since
+        ranks = count_outranked(scorer, collection, across_languages=across, heads=heads, progress=progress)
     return Streamed(ranks, encode_s, encoded, from_cache, Records(None))
 
 
@@ -299,6 +302,7 @@ def _scorer(
         return LexicalScorer(retriever, collection), 0, 0
     documents = encode_texts(retriever, model.info, collection.documents, "document", cache=cache, progress=progress)
     queries = encode_texts(retriever, model.info, collection.queries, "query", cache=cache, progress=progress)
+    check_same_width(model.info, queries.vectors, documents.vectors)
     scorer = DenseScorer(queries.vectors, documents.vectors, model.info.similarity)
     return scorer, queries.encoded + documents.encoded, queries.from_cache + documents.from_cache
 

@@ -7,12 +7,9 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
-from xlir_bench.errors import InputError, MissingResourceError, at
-
-if TYPE_CHECKING:
-    from yaml import BaseLoader, SafeLoader
+from xlir_bench.errors import MissingResourceError
 
 CACHE_VARIABLE = "XLIR_BENCH_CACHE"
 
@@ -39,9 +36,11 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)
         yield temporary
-        with temporary.open("rb") as written:
+        # A handle that may write: Windows, and some network file systems, flush no other.
+        with temporary.open("r+b") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+        _flush_folder(path.parent)
     except OSError as error:
         raise MissingResourceError(
             f"cannot write {path}: {error.strerror or error}; make room, or choose another place"
@@ -51,29 +50,17 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def read_yaml(path: Path, loader: type[SafeLoader | BaseLoader]) -> object:
-    """What a YAML file says.
+def _flush_folder(folder: Path) -> None:
+    """Write a folder's list of names to disk, so that a file that was renamed is there after a power failure.
 
-    Args:
-        path: the file.
-        loader: one of yaml's safe loaders, or a subclass that reads scalars in another way.
-
-    Raises:
-        MissingResourceError: there is no such file.
-        InputError: it cannot be read, or is not YAML; the message names the line.
+    Windows cannot open a folder, and some file systems cannot flush one; they order their own writes.
     """
-    import yaml
-
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
-    except FileNotFoundError:
-        raise MissingResourceError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else None
-        raise InputError(f"{at(path, line)}: not YAML: {getattr(error, 'problem', error)}") from None
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def locked(file: IO[bytes]) -> bool:

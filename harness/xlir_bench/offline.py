@@ -1,4 +1,4 @@
-"""No network, when a person says so: not from this package, and not from any library that it calls."""
+"""No network if `--offline` or `XLIR_BENCH_OFFLINE=1` says so, neither for this package nor for its libraries."""
 
 from __future__ import annotations
 
@@ -11,22 +11,29 @@ VARIABLE = "XLIR_BENCH_OFFLINE"
 _LIBRARIES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 _BY_NAME = frozenset({"socket.getaddrinfo", "socket.gethostbyname"})
 _BY_ADDRESS = frozenset({"socket.connect", "socket.sendto"})
+_NO = frozenset({"", "0", "false", "no", "off"})
 _state = {"forbidden": False}
+_set: dict[str, str | None] = {}
 _hooks: list[object] = []
 
 
 def is_offline() -> bool:
-    """Whether the network is forbidden, by `forbid_network` or by `XLIR_BENCH_OFFLINE=1`."""
-    return _state["forbidden"] or os.environ.get(VARIABLE, "") not in {"", "0"}
+    """Whether the network is forbidden, by `forbid_network` or by `XLIR_BENCH_OFFLINE=1`.
+
+    Every value of the variable but 0, false, no, off and the empty string forbids it.
+    """
+    return _state["forbidden"] or os.environ.get(VARIABLE, "").strip().lower() not in _NO
 
 
 def forbid_network() -> None:
     """From now on every attempt to open a connection is a ConnectionError, whoever makes it.
 
     Libraries that have a switch of their own are told by it; below them an audit hook refuses the connection itself.
-    Sockets between processes of one machine by a file's name stay possible.
+    Processes that are started later inherit the switches. Sockets between processes of one machine by a file's name
+    stay possible.
     """
-    for name in _LIBRARIES:
+    for name in (*_LIBRARIES, VARIABLE):
+        _set.setdefault(name, os.environ.get(name))
         os.environ[name] = "1"
     _state["forbidden"] = True
     if not _hooks:
@@ -35,8 +42,14 @@ def forbid_network() -> None:
 
 
 def allow_network() -> None:
-    """Take `forbid_network` back, for this process."""
+    """Take `forbid_network` back, for this process: its environment is what it was before."""
     _state["forbidden"] = False
+    for name, value in _set.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    _set.clear()
 
 
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:

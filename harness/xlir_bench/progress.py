@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from xlir_bench.progress_lines import LoggedStage
+from xlir_bench.streams import stdout_to_stderr
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,16 +50,20 @@ SILENT: Progress = _Silent()
 
 @contextmanager
 def bar() -> Iterator[Progress]:
-    """A bar per stage on stderr, with rate and time left; where that is no terminal, now and then a line."""
+    """A bar per stage on stderr, with rate and time left; where that is no terminal, now and then a line.
+
+    Long work calls libraries, and what these print belongs beside the bar: on stderr.
+    """
     from rich.console import Console
 
     console = Console(stderr=True)
-    # A setting that asks for colours in a log makes `rich` take the log for a terminal.
-    if console.is_jupyter or (console.is_interactive and sys.stderr.isatty()):
-        with _drawn(console) as progress:
-            yield progress
-    else:
-        yield Lines()
+    with stdout_to_stderr():
+        # A setting that asks for colours in a log makes `rich` take the log for a terminal.
+        if console.is_jupyter or (console.is_interactive and sys.stderr.isatty()):
+            with _drawn(console) as progress:
+                yield progress
+        else:
+            yield Lines()
 
 
 class Lines:

@@ -121,12 +121,9 @@ def test_progress_counts_every_text_once(monkeypatch):
     assert sum(seen[1:]) == 5
 
 
-@pytest.mark.parametrize(
-    "kind", ["list", "float16", "float64", "torch", "bfloat16", "list of tensors", "tuples", "sparse"]
-)
+@pytest.mark.parametrize("kind", ["list", "float16", "float64", "torch", "bfloat16", "list of tensors", "tuples"])
 def test_whatever_holds_a_matrix_is_taken(kind):
     import torch
-    from scipy import sparse
 
     rows = [[1.0, 2.0], [0.5, -4.0]]
     value = {
@@ -137,7 +134,6 @@ def test_whatever_holds_a_matrix_is_taken(kind):
         "bfloat16": torch.tensor(rows, dtype=torch.bfloat16),
         "list of tensors": [torch.tensor(row, dtype=torch.bfloat16) for row in rows],
         "tuples": tuple(map(tuple, rows)),
-        "sparse": sparse.csr_matrix(rows),
     }[kind]
     vectors = encode_texts(Returns(value), INFO, texts_of("aa", "b"), "query").vectors
     assert vectors.dtype == np.float32
@@ -181,15 +177,6 @@ def test_a_width_that_changes_between_blocks_is_an_error(monkeypatch):
     monkeypatch.setattr(encode_module, "BLOCK", 1)
     with pytest.raises(InputError, match=r'returned 1 dimensions for document "b" .* and 3 for earlier texts'):
         encode_texts(Returns(lambda texts: np.ones((1, len(texts[0])))), INFO, texts_of("aaa", "b"), "document")
-
-
-def test_an_error_inside_the_encoder_passes_through():
-    class Broken:
-        def encode(self, texts, *, role, languages):
-            return {}["its own fault"]
-
-    with pytest.raises(KeyError, match="its own fault"):
-        encode_texts(Broken(), INFO, texts_of("a"), "query")
 
 
 def test_the_cache_gives_back_what_was_stored(tmp_path):

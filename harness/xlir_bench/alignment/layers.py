@@ -13,6 +13,7 @@ from xlir_bench.encoders.m2m100 import M2M100Encoder
 from xlir_bench.encoders.sentence_transformer import SentenceTransformerEncoder
 from xlir_bench.encoders.transformer import TransformerEncoder
 from xlir_bench.errors import InputError
+from xlir_bench.external_code import external_code
 
 
 def layer_vectors(
@@ -32,10 +33,11 @@ def layer_vectors(
         raise InputError(f"{model_id} has no layers to look at: --layers is for transformers encoders")
     transformer, padding = _parts(model_id, encoder)
     torch = package("torch", "a transformer")
-    ids = encoder.tokenise(texts, role, languages)
+    with external_code(f"the tokenizer of {model_id} failed", f"on {len(texts)} texts"):
+        ids = encoder.tokenise(texts, role, languages)
     device = str(next(transformer.parameters()).device)
     layers: list[Vectors] = []
-    with torch.inference_mode():
+    with external_code(f"encoder {model_id} failed", f"on {len(texts)} texts"), torch.inference_mode():
         for at in batches([len(row) for row in ids], budget_for(device.partition(":")[0])):
             tokens, mask = padded([ids[row] for row in at], padding, device)
             extras = encoder.extras(tokens, [languages[row] for row in at]) if hasattr(encoder, "extras") else {}

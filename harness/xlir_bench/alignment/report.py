@@ -12,6 +12,7 @@ import numpy as np
 from xlir_bench.alignment.layers import layer_vectors
 from xlir_bench.collection import Collection, Integers, Texts
 from xlir_bench.encoders import Encoder, Model, Role, VectorCache, Vectors, encode_texts
+from xlir_bench.encoders.encode import keeping_vectors
 from xlir_bench.errors import InputError
 from xlir_bench.measures import alignment, preference
 from xlir_bench.progress import SILENT, Progress
@@ -157,6 +158,18 @@ def report(
     Raises:
         InputError: a model has no vectors, or no layers where they are asked for.
     """
+    with keeping_vectors(cache, models[0].info):
+        return _report(models, (texts, suite), layers, cache, progress)
+
+
+def _report(
+    models: Sequence[Model],
+    data: tuple[AlignedTexts, str],
+    layers: bool,
+    cache: VectorCache | None,
+    progress: Progress,
+) -> Report:
+    texts, suite = data
     model, other = models[0], models[1] if len(models) > 1 else None
     vectors = _vectors(model, texts, cache, progress)
     pairs = tuple(

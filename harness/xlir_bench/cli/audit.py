@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from xlir_bench.training.audit import Audit
 
 _SHOWN_CHARACTERS = 160
+_CONTAMINATED = 4
+"""Exit code where texts have leaked; 1 is the gate's alone."""
 
 
 @click.command("audit")
@@ -66,7 +68,7 @@ def command(
     case, punctuation, compatibility forms and traditional against simplified Chinese make no difference. A text of the
     suite has leaked if it, or a long part of it, is there; stock phrases are told apart.
 
-    Exit code 0: nothing has leaked. 1: something has. 2: the input is wrong.
+    Exit codes: 0 nothing has leaked, 4 something has, 2 the input is wrong, 3 something is missing.
     """
     from xlir_bench.progress import bar
     from xlir_bench.suites import DEFAULT_SUITE, find, obtain
@@ -86,7 +88,7 @@ def command(
     if output is not None:
         for path in keep(found, output):
             click.echo(f"written: {path}", err=True)
-    context.exit(1 if found.contaminated else 0)
+    context.exit(_CONTAMINATED if found.contaminated else 0)
 
 
 def _print(found: Audit, show: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import update_wrapper
@@ -11,7 +10,8 @@ from typing import Any, Literal, TypedDict
 
 import click
 
-from xlir_bench.errors import InputError, XlirError
+from xlir_bench.cli.globals import set_offline, show_traceback
+from xlir_bench.errors import XlirError, explained
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -79,8 +79,7 @@ offline: Decorator = click.option(
     is_flag=True,
     is_eager=True,
     expose_value=False,
-    envvar="XLIR_BENCH_OFFLINE",
-    callback=lambda context, parameter, value: _forbid(value),
+    callback=set_offline,
     help="Open no connection, whatever is missing.  [env: XLIR_BENCH_OFFLINE]",
 )
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, and nothing else there.")
@@ -91,31 +90,20 @@ def count(name: str, default: int, meaning: str) -> Decorator:
     return click.option(name, type=click.IntRange(min=0), default=default, show_default=True, help=meaning)
 
 
-def _forbid(offline: bool) -> None:
-    if offline:
-        from xlir_bench.offline import forbid_network
-
-        forbid_network()
-
-
 @contextmanager
-def noted(failures: dict[str, XlirError], suite: str, *, alone: bool) -> Iterator[None]:
-    """Note what stops a suite, so that the next one has its turn. A fault in code stops only where it is the last.
+def noted(failures: dict[str, XlirError], suite: str) -> Iterator[None]:
+    """Note what stops a suite, so that the next one has its turn.
 
     Args:
         failures: suite -> what stopped it; is added to.
         suite: the suite's name.
-        alone: there is no other suite, so that a fault may keep its traceback as its message.
     """
     try:
         yield
     except XlirError as error:
         failures[suite] = error
     except Exception as error:
-        if alone:
-            raise
-        traceback.print_exc()
-        failures[suite] = InputError(f"stopped by {type(error).__name__}: {error} (its traceback is above)")
+        failures[suite] = explained(error)
 
 
 def report_failures(failures: Mapping[str, XlirError], suites: int) -> None:
@@ -130,8 +118,11 @@ def report_failures(failures: Mapping[str, XlirError], suites: int) -> None:
     if suites == 1:
         raise first
     for name, error in failures.items():
+        show_traceback(error)
         click.echo(f"failed: {name}: {' '.join(str(error).split())}", err=True)
-    raise type(first)(f"{len(failures)} of {suites} suites failed: {', '.join(failures)}; the others are finished")
+    raise type(first)(
+        f"{len(failures)} of {suites} suites failed: {', '.join(failures)}; the others are finished"
+    ) from None
 
 
 _ENCODER: tuple[Decorator, ...] = (

@@ -98,7 +98,7 @@ def command(
     summaries: dict[str, dict[str, dict[str, float]]] = {}
     failures: dict[str, XlirError] = {}
     for suite in chosen:
-        with options.noted(failures, suite.name, alone=len(chosen) == 1):
+        with options.noted(failures, suite.name):
             narrowed = suite.narrowed(settings)
             with bar() as progress:
                 collection = obtain(narrowed, data, languages, progress=progress)

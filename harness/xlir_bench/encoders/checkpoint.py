@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from xlir_bench.encoders.protocol import Encoder, LanguageSupport, Role, Similarity
 from xlir_bench.errors import InputError, MissingResourceError, XlirError
+from xlir_bench.errors import one_line as one_line  # noqa: PLC0414  (imported from here by every adapter)
 
 Pooling = Literal["mean", "mean-of-text", "cls", "pooler", "last-token"]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -373,8 +374,3 @@ def refuse_unsafe(folder: Path, settings: Settings) -> None:
 def size_of(folder: Path) -> int:
     """Bytes on disk of the files that a model needs."""
     return sum(path.stat().st_size for path in deciding_files(folder))
-
-
-def one_line(error: Exception) -> str:
-    """An error of a library in one line, with its kind."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

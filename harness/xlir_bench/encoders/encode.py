@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +12,11 @@ import numpy.typing as npt
 
 from xlir_bench.collection import Texts
 from xlir_bench.encoders.cache import VectorCache, VectorStore, keys_of
-from xlir_bench.encoders.checkpoint import Foreign
 from xlir_bench.encoders.protocol import Encoder, Lookup, ModelInfo, PartwiseEncoder, Role, Vectors
+from xlir_bench.encoders.returned import Batch, checked, encoded, looked_up
 from xlir_bench.errors import InputError
+from xlir_bench.external_code import external_code
+from xlir_bench.interrupts import keeps
 from xlir_bench.progress import SILENT, Progress
 
 log = logging.getLogger(__name__)
@@ -78,11 +81,11 @@ def encode_texts(
         progress: told of every block.
 
     Raises:
-        InputError: the encoder returned something else than one finite vector of one width for each text. What it
-            raises itself passes through.
+        InputError: the encoder raised something, or returned something else than one finite vector of one width for
+            each text; the message names the encoder and the text.
     """
     if isinstance(retriever, Lookup):
-        found = np.array(retriever.lookup(texts.ids, role=role), np.float32, order="C")
+        found = looked_up(retriever, info, texts, role)
         _tie_equal_texts(found, texts)
         return Encoded(found, 0, len(texts))
     distinct = distinct_texts(texts)
@@ -93,47 +96,34 @@ def encode_texts(
     rows = np.argsort(distinct.position, kind="stable")
     starts = np.searchsorted(distinct.position[rows], np.arange(len(distinct.texts) + 1))
     result: Vectors | None = None
-    encoded = 0
+    count = 0
     for begin in range(0, len(distinct.texts), BLOCK):
         block = slice(begin, min(begin + BLOCK, len(distinct.texts)))
-        vectors, fresh = _block(retriever, _Request(info, role, distinct, block), store)
+        with keeping_vectors(cache, info):
+            vectors, fresh = _block(retriever, _Request(info, role, distinct, block), store)
         if result is None:
             result = np.empty((len(texts), vectors.shape[1]), np.float32)
         elif vectors.shape[1] != result.shape[1]:
             raise InputError(
-                f"encoder {info.id} returned {vectors.shape[1]} dimensions for {_quoted(distinct, role, begin)} "
+                f"encoder {info.id} returned {vectors.shape[1]} dimensions for "
+                f"{_Request(info, role, distinct, block).batch([begin]).quoted(0)} "
                 f"and {result.shape[1]} for earlier texts; every vector needs the same"
             )
         filled = rows[starts[block.start] : starts[block.stop]]
         result[filled] = vectors[distinct.position[filled] - begin]
-        encoded += fresh
+        count += fresh
         stage.advance(len(filled))
     if result is None:
         result = np.empty((0, 0), np.float32)
     _tie_equal_texts(result, texts)
-    return Encoded(result, encoded, len(distinct.texts) - encoded)
+    return Encoded(result, count, len(distinct.texts) - count)
 
 
-def as_matrix(returned: Foreign) -> npt.NDArray[np.float32]:
-    """What an encoder returned, as a float32 array of whatever shape it has.
-
-    Arrays, nested lists, tensors of any precision and device, lists of tensors and sparse matrices are understood.
-
-    Raises:
-        TypeError: not numbers.
-        ValueError: not numbers, or rows of different lengths.
-    """
-    if hasattr(returned, "detach"):
-        if getattr(returned, "is_sparse", False):
-            returned = returned.to_dense()
-        # numpy has no bfloat16, so the tensor becomes float32 before it becomes an array.
-        returned = returned.detach().cpu().float().numpy()
-    elif hasattr(returned, "toarray"):
-        returned = returned.toarray()
-    elif isinstance(returned, (list, tuple)) and returned and hasattr(returned[0], "detach"):
-        returned = np.stack([as_matrix(row) for row in returned])
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is named as such
-        return np.asarray(returned, dtype=np.float32)
+def keeping_vectors(cache: VectorCache | None, info: ModelInfo) -> AbstractContextManager[None]:
+    """While this is open, an interrupt says that vectors are kept, if they are."""
+    if cache is None or not info.fingerprint:
+        return nullcontext()
+    return keeps("what was encoded is kept: the same command goes on from there")
 
 
 def distinct_texts(texts: Texts) -> Distinct:
@@ -185,6 +175,17 @@ class _Request:
     role: Role
     distinct: Distinct
     block: slice
+
+    def batch(self, rows: Sequence[int]) -> Batch:
+        """Some of the distinct texts, as they are given to the encoder."""
+        distinct = self.distinct
+        return Batch(
+            self.info,
+            self.role,
+            [distinct.texts[row] for row in rows],
+            [distinct.languages[row] for row in rows],
+            [distinct.ids[row] for row in rows],
+        )
 
 
 def _block(retriever: Encoder, request: _Request, store: VectorStore | None) -> tuple[Vectors, int]:
@@ -260,55 +261,31 @@ def _in_parts(
 ) -> Vectors:
     """The vectors of the missing texts, shape (missing, dimensions), each part stored as soon as it is there."""
     rows = [request.block.start + int(offset) for offset in missing]
-    texts = [request.distinct.texts[row] for row in rows]
-    languages = [request.distinct.languages[row] for row in rows]
+    batch = request.batch(rows)
     result: Vectors | None = None
-    filled = 0
-    for at, returned in retriever.encode_parts(texts, role=request.role, languages=languages):
-        vectors = storing.store.rounded(_checked(returned, request, [rows[int(row)] for row in at]))
-        storing.store.add(storing.keys[missing[at]], vectors)
+    filled = np.zeros(len(rows), np.bool_)
+    with external_code(f"encoder {request.info.id} failed", f"on {batch}"):
+        parts = iter(retriever.encode_parts(batch.texts, role=request.role, languages=batch.languages))
+    while True:
+        with external_code(f"encoder {request.info.id} failed", f"on {batch}"):
+            part = next(parts, None)
+        if part is None:
+            break
+        at = np.asarray(part[0])
+        vectors = storing.store.rounded(checked(part[1], request.batch([rows[int(row)] for row in at])))
         if result is None:
             result = np.empty((len(rows), vectors.shape[1]), np.float32)
+        if vectors.shape[1] != result.shape[1] or filled[at].any():
+            raise InputError(
+                f"encoder {request.info.id} returned vectors of several widths, or a text's vector twice, for {batch}"
+            )
+        storing.store.add(storing.keys[missing[at]], vectors)
         result[at] = vectors
-        filled += len(at)
-    if result is None or filled != len(rows):
-        raise InputError(f"encoder {request.info.id} returned {filled} vectors for {len(rows)} texts")
+        filled[at] = True
+    if result is None or not filled.all():
+        raise InputError(f"encoder {request.info.id} returned {filled.sum()} vectors for {batch}")
     return result
 
 
 def _encoded(retriever: Encoder, request: _Request, at: npt.NDArray[np.int64]) -> Vectors:
-    rows = [request.block.start + int(offset) for offset in at]
-    texts = [request.distinct.texts[row] for row in rows]
-    languages = [request.distinct.languages[row] for row in rows]
-    returned = retriever.encode(texts, role=request.role, languages=languages)
-    return _checked(returned, request, rows)
-
-
-def _checked(returned: object, request: _Request, rows: Sequence[int]) -> Vectors:
-    """`returned` as a matrix, one finite row per text, or an error that names the encoder, the text and what came."""
-    who = f"encoder {request.info.id} returned"
-    first = _quoted(request.distinct, request.role, rows[0])
-    expected = f"a matrix of shape ({len(rows)}, dimensions) was expected"
-    try:
-        matrix = as_matrix(returned)
-    except (TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{who} {type(returned).__name__} that is not a matrix of numbers for {len(rows)} texts "
-            f"beginning with {first} ({reason}); {expected}"
-        ) from None
-    if matrix.ndim != 2 or len(matrix) != len(rows) or not matrix.shape[1]:
-        came = f"an array of shape {matrix.shape}" if matrix.ndim else type(returned).__name__
-        raise InputError(f"{who} {came} for {len(rows)} texts beginning with {first}; {expected}")
-    finite = np.isfinite(matrix).all(axis=1)
-    if not finite.all():
-        wrong = int(np.flatnonzero(~finite)[0])
-        value = "NaN" if np.isnan(matrix[wrong]).any() else "infinity"
-        raise InputError(f"{who} {value} for {_quoted(request.distinct, request.role, rows[wrong])}")
-    return matrix
-
-
-def _quoted(distinct: Distinct, role: Role, row: int) -> str:
-    text = " ".join(distinct.texts[row].split())
-    shown = text if len(text) <= 60 else f"{text[:59]}…"
-    return f'{role} "{shown}" (id {distinct.ids[row]})'
+    return encoded(retriever, request.batch([request.block.start + int(offset) for offset in at]))

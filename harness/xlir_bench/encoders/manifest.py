@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from xlir_bench.encoders.adapters import SOURCES, SourceKind
 from xlir_bench.encoders.checkpoint import Backend, Pooling, Precision, Settings
 from xlir_bench.encoders.protocol import LanguageSupport, Role, Similarity
-from xlir_bench.errors import InputError, at
+from xlir_bench.errors import InputError
 from xlir_bench.languages import LANGUAGES, language
+from xlir_bench.yaml_files import read_yaml
 
 FILE = "submission.yaml"
 
@@ -228,18 +228,10 @@ def read(path: Path) -> Manifest:
         path: a `submission.yaml`.
 
     Raises:
-        InputError: no such file, not YAML, or a field that is wrong, missing or unknown.
+        MissingResourceError: there is no such file.
+        InputError: not YAML, or a field that is wrong, missing or unknown.
     """
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not UTF-8 text") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = at(path, mark.line + 1 if mark is not None else None)
-        raise InputError(f"{place}: not YAML ({getattr(error, 'problem', None) or 'no reason given'})") from None
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: fields such as `name: my-encoder` were expected")
     try:

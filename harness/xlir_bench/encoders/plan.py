@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -11,8 +10,10 @@ import numpy.typing as npt
 
 from xlir_bench.collection import Collection, Texts
 from xlir_bench.encoders.cache import VectorCache, keys_of
-from xlir_bench.encoders.encode import Distinct, as_matrix, distinct_texts
-from xlir_bench.encoders.protocol import Encoder, Model, PartwiseEncoder, Role, Tokenising
+from xlir_bench.encoders.encode import Distinct, distinct_texts
+from xlir_bench.encoders.protocol import Encoder, Model, ModelInfo, PartwiseEncoder, Role, Tokenising
+from xlir_bench.encoders.returned import Batch, encoded
+from xlir_bench.external_code import external_code
 
 SAMPLE = 256
 """Texts that are encoded to learn the speed: evenly over all lengths, so that their mean is everyone's."""
@@ -62,7 +63,7 @@ def plan(model: Model, collection: Collection, cache: VectorCache | None) -> Pla
         cache: the one that the run would use.
 
     Raises:
-        InputError: the model does not know a language of the collection. What the model raises itself passes through.
+        InputError: the model does not know a language of the collection, or fails on the texts that are timed.
     """
     model.language_support.check(collection.languages, model.info.id)
     sides: tuple[tuple[Role, Texts], ...] = (("query", collection.queries), ("document", collection.documents))
@@ -78,7 +79,7 @@ def plan(model: Model, collection: Collection, cache: VectorCache | None) -> Pla
     rate = None
     if missing and not isinstance(retriever, PartwiseEncoder):
         longer = max(parts, key=lambda part: len(part.missing))
-        rate, width = _speed(retriever, longer)
+        rate, width = _speed(retriever, model.info, longer)
     seconds = missing / rate if rate else (0.0 if not missing else None)
     bytes_each = 2 if cache is not None and cache.stored_as == "float16" else 4
     return Plan(
@@ -101,8 +102,10 @@ class _Side:
     missing: npt.NDArray[np.int64]
     tokens: int | None
 
-    def pick(self, at: npt.NDArray[np.int64]) -> tuple[Sequence[str], Sequence[str]]:
-        return [self.distinct.texts[row] for row in at], [self.distinct.languages[row] for row in at]
+    def batch(self, info: ModelInfo, at: npt.NDArray[np.int64]) -> Batch:
+        distinct = self.distinct
+        columns = ([column[row] for row in at] for column in (distinct.texts, distinct.languages, distinct.ids))
+        return Batch(info, self.role, *columns)
 
 
 def _side(model: Model, role: Role, distinct: Distinct, cache: VectorCache | None) -> _Side:
@@ -114,19 +117,22 @@ def _side(model: Model, role: Role, distinct: Distinct, cache: VectorCache | Non
     if not isinstance(model.retriever, Tokenising):
         return side
     counted = _evenly(missing, COUNTED)
-    texts, languages = side.pick(counted)
-    total = int(model.retriever.lengths(texts, role=role, languages=languages).sum()) if len(counted) else 0
+    total = 0
+    if len(counted):
+        batch = side.batch(model.info, counted)
+        with external_code(f"the tokenizer of {model.info.id} failed", f"on {batch}"):
+            total = int(model.retriever.lengths(batch.texts, role=role, languages=batch.languages).sum())
     return _Side(role, distinct, missing, round(total * len(missing) / max(1, len(counted))))
 
 
-def _speed(encoder: Encoder, side: _Side) -> tuple[float, int]:
+def _speed(encoder: Encoder, info: ModelInfo, side: _Side) -> tuple[float, int]:
     """Texts per second over one sample, and the width of its vectors."""
-    texts, languages = side.pick(_evenly(side.missing, SAMPLE))
+    sample = _evenly(side.missing, SAMPLE)
     # The first call of a model loads kernels and sets memory aside, which a long run does once.
-    encoder.encode(texts[-8:], role=side.role, languages=languages[-8:])
+    encoded(encoder, side.batch(info, sample[-8:]))
     since = perf_counter()
-    vectors = as_matrix(encoder.encode(texts, role=side.role, languages=languages))
-    return len(texts) / max(perf_counter() - since, 1e-9), vectors.shape[1]
+    vectors = encoded(encoder, side.batch(info, sample))
+    return len(sample) / max(perf_counter() - since, 1e-9), vectors.shape[1]
 
 
 def _evenly(rows: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:

@@ -33,6 +33,7 @@ from xlir_bench.encoders.checkpoint import (
 from xlir_bench.encoders.cutting import Cut
 from xlir_bench.encoders.protocol import Model, ModelInfo
 from xlir_bench.errors import InputError, unknown_name
+from xlir_bench.external_code import external_code
 from xlir_bench.resources import folder as package_folder
 
 if TYPE_CHECKING:
@@ -99,7 +100,9 @@ def resolve(model_id: str, device: str | None = None, options: Options | None = 
     """
     check_device_name(device)
     asked = _Asked(model_id, device, options or Options())
-    found = _named(asked) or _of_scheme(asked) or _at_place(asked) or _of_hub(asked)
+    # Loading runs the model's own code, that of its libraries, and a factory's.
+    with external_code(f"model {model_id} cannot be loaded"):
+        found = _named(asked) or _of_scheme(asked) or _at_place(asked) or _of_hub(asked)
     return found if asked.options.stored_as == "float32" else _rounded(found)
 
 

@@ -283,8 +283,8 @@ class _Run:
             cause = error.cause
             if isinstance(cause, XlirError):
                 # That of Ray is of our class as well, but says its message with a traceback.
-                raise type(cause)(str(cause)) from None
-            raise InputError(f"{what}: {one_line(cause)}") from None
+                raise type(cause)(str(cause)) from error
+            raise InputError(f"{what}: {one_line(cause)}") from error
         except errors.RayError as error:
             if forgiving:
                 return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 from typing import cast
@@ -18,12 +19,14 @@ import numpy as np
 from xlir_bench import __version__
 from xlir_bench.collection import Collection, Integers, Texts
 from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, Vectors, encode_texts
+from xlir_bench.encoders.returned import check_same_width
 from xlir_bench.engines.local import count_locally
 from xlir_bench.engines.records import Records
 from xlir_bench.engines.storage import Storage, storage
 from xlir_bench.engines.work import Counted, JudgedTexts, ShardWork, half, packed, unpacked
 from xlir_bench.errors import InputError
 from xlir_bench.files import cache_folder
+from xlir_bench.interrupts import keeps
 from xlir_bench.progress import SILENT, Progress, Stage
 from xlir_bench.retrieval import Heads, RankTable, Search, Shard, Wanted, default_heads, plan_shards, rank_table
 
@@ -118,7 +121,8 @@ def stream(
     shards = plan_shards(len(collection.documents), streaming.shard_size)
     stage = progress.stage("encoding and ranking", len(collection.documents), "documents")
     before = perf_counter() - since
-    counted = streaming.engine(work, collection.documents, shards, records, stage)
+    with keeps("the shards counted are kept: the same command goes on from there") if place else nullcontext():
+        counted = streaming.engine(work, collection.documents, shards, records, stage)
     return Streamed(
         rank_table(wanted, collection, counted.counts),
         min(before + counted.encode_s, perf_counter() - since),
@@ -157,10 +161,7 @@ def _first_pass(
     queries = encode_texts(retriever, info, asking, "query", cache=streaming.cache, progress=progress)
     answers = encode_texts(retriever, info, judged, "document", cache=streaming.cache)
     rounded = answers.vectors if streaming.keep is None else half(answers.vectors).astype(np.float32)
-    if queries.vectors.shape[1] != rounded.shape[1]:
-        raise InputError(
-            f"encoder {info.id} gives queries {queries.vectors.shape[1]} dimensions and documents {rounded.shape[1]}"
-        )
+    check_same_width(info, queries.vectors, rounded)
     if place is not None:
         place.write(_FIRST, packed(np.concatenate([queries.vectors, rounded])))
     return _FirstPass(

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from xlir_bench.collection import Texts
 from xlir_bench.encoders import Encoder, Lookup, ModelInfo, Vectors, encode_texts
 from xlir_bench.encoders.encode import is_rounding
+from xlir_bench.encoders.returned import check_same_width
 from xlir_bench.engines.storage import Storage
 from xlir_bench.errors import InputError, XlirError
 from xlir_bench.progress import SILENT, Progress
@@ -128,6 +129,7 @@ class ShardWork:
         try:
             made = encode_texts(self.retriever, self.info, texts, "document", progress=progress)
             vectors: npt.NDArray[np.floating] = made.vectors
+            check_same_width(self.info, self.search.vectors, made.vectors)
             if isinstance(self.retriever, Encoder):
                 vectors = self.judged.put_into(vectors, texts)
             if self.kept is not None:

@@ -7,13 +7,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from xlir_bench.collection import Setting
 from xlir_bench.errors import InputError, first_problem
-from xlir_bench.files import read_yaml
 from xlir_bench.measures import parse
+from xlir_bench.yaml_files import read_yaml
 
 DEFAULT_POLICY: Final = Path(str(resources.files("xlir_bench.gate") / "policy.yaml"))
 """The policy that travels with the package."""
@@ -128,8 +127,8 @@ def read_policy(path: Path = DEFAULT_POLICY) -> Policy:
         MissingResourceError: there is no such file.
         InputError: it is not YAML, or not a policy; the message names the field.
     """
-    # Every scalar as it is written: `no` is Norwegian, and `5 %` and `0.01` are both budgets.
-    content = read_yaml(path, yaml.BaseLoader)
+    # Every scalar is text as it is written: `5 %` and `0.01` are both budgets.
+    content = read_yaml(path)
     try:
         return Policy.model_validate(content)
     except ValidationError as error:

@@ -109,7 +109,7 @@ def _of_submission(folder: Path, analysis: bool) -> tuple[list[Entrant], list[st
 def _results(place: Path) -> list[Path]:
     """As `find_results`, without complaint where a folder of submissions holds none itself."""
     try:
-        return find_results([place])
+        return find_results([place], need_ranks=False)
     except MissingResourceError:
         if place.is_dir():
             return []

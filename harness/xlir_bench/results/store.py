@@ -93,18 +93,32 @@ def load_result(path: Path) -> Result:
         raise InputError(f"{path}: not a result: {first_problem(error)}") from None
 
 
-def find_results(places: Sequence[Path]) -> list[Path]:
+def find_results(places: Sequence[Path], *, need_ranks: bool = True) -> list[Path]:
     """The result files that are given or lie below the given folders, in order.
 
-    A folder may hold other JSON: only files with a table of ranks beside them are taken from it.
+    A folder may hold other JSON: files with a table of ranks beside them are taken from it, and those that are results
+    by their content.
+
+    Args:
+        places: files and folders.
+        need_ranks: refuse a folder's result whose table of ranks is missing. It is never passed over, which would
+            silently leave it out of a page or a comparison.
 
     Raises:
-        MissingResourceError: a place does not exist, or there is no result in any.
+        MissingResourceError: a place does not exist, there is no result in any, or a table of ranks is missing.
     """
     found: list[Path] = []
     for place in places:
         if place.is_dir():
-            found += sorted(path for path in place.rglob("*.json") if ranks_path(path).is_file())
+            for path in sorted(place.rglob("*.json")):
+                has_ranks = ranks_path(path).is_file()
+                if has_ranks or _is_result(path):
+                    found.append(path)
+                if need_ranks and not has_ranks and found[-1:] == [path]:
+                    raise MissingResourceError(
+                        f"{path} has no table of ranks ({ranks_path(path).name} is missing): run the model again, or "
+                        "give the file itself to a command that needs no ranks"
+                    )
         elif place.is_file():
             found.append(place)
         else:
@@ -113,6 +127,15 @@ def find_results(places: Sequence[Path]) -> list[Path]:
         listed = ", ".join(str(place) for place in places)
         raise MissingResourceError(f"no result in {listed}; make one with `xlir-bench run MODEL_ID --output DIR`")
     return found
+
+
+def _is_result(path: Path) -> bool:
+    """Whether a JSON file says that it is a result; of another schema too."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"schema_version", "suite", "model", "scores"} <= content.keys()
 
 
 _COLUMNS = ("query_id", "question", "query_language", "document_id", "document_language")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -10,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from xlir_bench.collection import Collection, Integers
+from xlir_bench.cores import available_cores
 from xlir_bench.errors import InputError
 from xlir_bench.progress import Progress
 from xlir_bench.retrieval.accounts import Accounts
@@ -30,7 +30,7 @@ def count_given(
     heads, budget = limits
     accounts = Accounts(wanted, heads, 0, collection.documents.ids)
     stage = progress.stage("ranking", len(wanted.queries), "queries")
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(available_cores()) as threads:
         for pool in _pools(collection, wanted):
             scores = scorer.over(pool.documents)
             queries = wanted.queries[pool.part.query]
@@ -92,7 +92,7 @@ def _count(block: Scores, chosen: slice, pool: _Pool, accounts: Accounts, thread
             account.count_products(products, queries, documents)
             account.close()
 
-    size = -(-len(block) // (4 * (os.cpu_count() or 1)))
+    size = -(-len(block) // (4 * available_cores()))
     for _ in threads.map(count, [slice(at, min(at + size, len(block))) for at in range(0, len(block), size)]):
         pass
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from xlir_bench.collection import Collection, Integers
 from xlir_bench.encoders.protocol import Lexical, Similarity, Vectors
+from xlir_bench.errors import InputError
+from xlir_bench.external_code import external_code
 from xlir_bench.retrieval.pairs import Scores, scaled
 
 
@@ -61,10 +63,20 @@ class LexicalScorer:
     def over(self, documents: Integers) -> Callable[[Integers], Scores]:
         """See `Scorer.over`."""
         side, queries_side = self._collection.documents, self._collection.queries
-        index = self._model.index([side.texts[d] for d in documents], [side.languages[d] for d in documents])
+        who = type(self._model).__name__
+        with external_code(f"{who}.index failed", f"on {len(documents)} documents"):
+            index = self._model.index([side.texts[d] for d in documents], [side.languages[d] for d in documents])
 
         def scores(queries: Integers) -> Scores:
             texts = [queries_side.texts[q] for q in queries]
-            return index.scores(texts, [queries_side.languages[q] for q in queries])
+            languages = [queries_side.languages[q] for q in queries]
+            with external_code(f"{who}.scores failed", f'on {len(queries)} queries beginning with "{texts[0]}"'):
+                block = np.asarray(index.scores(texts, languages))
+            if block.shape != (len(queries), len(documents)) or block.dtype.kind not in "fiu":
+                raise InputError(
+                    f"{who}.scores returned {block.dtype} of shape {block.shape} for queries beginning with "
+                    f'"{texts[0]}"; numbers of shape ({len(queries)}, {len(documents)}) were expected'
+                )
+            return np.ascontiguousarray(block, dtype=np.float32)
 
         return scores

@@ -16,7 +16,6 @@ An engine does this, in any order and on any number of machines, and gets the sa
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xlir_bench.collection import Integers, Texts
+from xlir_bench.cores import available_cores
 from xlir_bench.encoders.protocol import Similarity, Vectors
 from xlir_bench.errors import InputError
 from xlir_bench.retrieval.blas import one_thread_per_product
@@ -129,7 +129,7 @@ def enter_shard(
     Raises:
         InputError: see `count_shard`.
     """
-    threads = threads or os.cpu_count() or 1
+    threads = threads or available_cores()
     with ThreadPoolExecutor(threads) as pool, one_thread_per_product():
         # Tasks only wait for tasks that were submitted before them, and these are begun first: nothing stands still.
         begun: deque[list[Future[None]]] = deque()

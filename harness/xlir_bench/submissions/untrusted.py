@@ -10,15 +10,15 @@ import math
 import os
 import re
 import stat
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic_core import from_json
 
-from xlir_bench.errors import InputError, at
+from xlir_bench import yaml_files
+from xlir_bench.errors import InputError
 
 MIB = 1 << 20
 MOST_FILES = 2000
@@ -181,24 +181,15 @@ def parse_json(content: bytes, where: Path | str, *, as_it_is: bool = False) -> 
 
 
 def parse_yaml(text: str, where: Path | str) -> Any:  # noqa: ANN401 (YAML is anything)
-    """A YAML document of plain values: no tags of objects, no anchors and aliases, no key twice, nesting at most 40.
-
-    Aliases are what a billion laughs are made of; a manifest has no use for them.
+    """A YAML document as `yaml_files.parse_yaml` reads it, without anchors and aliases: a manifest has no use for them.
 
     Raises:
         InputError: it is not such a document; the message has the line.
     """
     try:
-        document = yaml.load(text, Loader=_PlainLoader)
-    except RecursionError:
-        raise InputError(f"{printable(where)}: nested too deep") from None
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = at(printable(where), mark.line + 1 if mark is not None else None)
-        reason = printable(getattr(error, "problem", None) or str(error))
-        raise InputError(f"{place}: not YAML that is read here ({reason})") from None
-    _check_values(document, printable(where))
-    return document
+        return yaml_files.parse_yaml(text, printable(where), aliases=False)
+    except InputError as error:
+        raise InputError(printable(error, 500)) from None
 
 
 def printable(text: object, most: int = 200) -> str:
@@ -206,26 +197,6 @@ def printable(text: object, most: int = 200) -> str:
     line = " ".join(str(text).split())
     shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """`SafeLoader` without anchors, aliases and repeated keys."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.events.AliasEvent) or getattr(event, "anchor", None):
-            raise yaml.composer.ComposerError(None, None, "anchors and aliases are not read", event.start_mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen if isinstance(key.value, str) else True:
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a key that is not a plain word, or stands twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 def _check_values(document: object, where: str) -> None:

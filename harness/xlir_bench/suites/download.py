@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from xlir_bench import __version__
 from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.interrupts import keeps
 from xlir_bench.offline import is_offline
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.suites.partial import Partial
@@ -48,6 +49,7 @@ class Patience:
     wait_s: float = 1.0
 
 
+@keeps("what arrived is kept: the same command goes on from there")
 def download(
     url: str,
     target: Path,

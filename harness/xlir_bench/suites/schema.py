@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from xlir_bench.collection import SETTINGS, Setting
 from xlir_bench.errors import InputError, first_problem
-from xlir_bench.files import read_yaml
 from xlir_bench.languages import language
 from xlir_bench.measures import parse
 from xlir_bench.suites.beir import BeirSource
@@ -24,6 +21,7 @@ from xlir_bench.suites.source import Sha256
 from xlir_bench.suites.squad import SquadSource
 from xlir_bench.suites.translated import MachineTranslation, TranslatedSource
 from xlir_bench.suites.xm3600 import Xm3600Source
+from xlir_bench.yaml_files import read_yaml
 
 AnySource = Annotated[
     LareqaSource
@@ -162,7 +160,7 @@ def read_declaration(path: Path) -> Suite | Group:
         MissingResourceError: there is no such file.
         InputError: it is not YAML, or declares neither; the message names the field.
     """
-    content = _yaml(path)
+    content = read_yaml(path)
     group = isinstance(content, dict) and "suites" in content
     try:
         return Group.model_validate(content) if group else Suite.model_validate(content)
@@ -193,21 +191,6 @@ def declare(content: dict[str, Any]) -> Suite:
         return Suite.model_validate(content, context={"any_language": True})
     except ValidationError as error:
         raise InputError(f"{content.get('title')}: not a suite: {first_problem(error)}") from None
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which only `true` and `false` are truth values: `no` is Norwegian."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|false)\Z"), list("tf"))
-
-
-def _yaml(path: Path) -> object:
-    return read_yaml(path, _Loader)
 
 
 def _as_value_error(check: object, name: str) -> None:

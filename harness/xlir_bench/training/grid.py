@@ -25,8 +25,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from xlir_bench.errors import InputError, first_problem
-from xlir_bench.files import read_yaml
-from xlir_bench.training.recipe import Recipe, RecipeLoader, recipe_of
+from xlir_bench.training.recipe import Recipe, recipe_of
+from xlir_bench.yaml_files import read_yaml
 
 Varied = dict[str, Any]
 """What sets one setting of the grid apart from the base: field -> value."""
@@ -112,7 +112,7 @@ def read_grid(path: Path) -> Grid:
         MissingResourceError: there is no such file, or no such base.
         InputError: it is no grid, or a combination is no recipe; the message names the field.
     """
-    content = read_yaml(path, RecipeLoader)
+    content = read_yaml(path, numbers=True)
     try:
         declared = _Declared.model_validate(content)
     except ValidationError as error:
@@ -121,7 +121,7 @@ def read_grid(path: Path) -> Grid:
     base: object = declared.base
     if isinstance(base, str):
         base_path = path.parent / base
-        base = read_yaml(base_path, RecipeLoader)
+        base = read_yaml(base_path, numbers=True)
     if not isinstance(base, dict):
         raise InputError(f"{base_path}: not a recipe: fields such as `start: static` were expected")
     cells: dict[str, Cell] = {}

@@ -44,6 +44,10 @@ class Job:
     workspace: Path
     progress: Progress
 
+    def has_checkpoint(self) -> bool:
+        """Whether a run that is cut off now goes on from a checkpoint."""
+        return any(self.workspace.glob("checkpoint-*"))
+
     @property
     def checkpoint_every(self) -> int:
         """Steps between checkpoints."""

@@ -19,13 +19,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from xlir_bench.errors import InputError, first_problem
-from xlir_bench.files import read_yaml
 from xlir_bench.training.augmentation import Augmentation
 from xlir_bench.training.strategies import RowPlan, StrategyName
+from xlir_bench.yaml_files import read_yaml
 
 Preset = Literal["static", "xlm-r", "labse", "mbert", "m2m100"]
 Pooling = Literal["mean", "mean-of-text", "cls"]
@@ -268,15 +267,6 @@ class Recipe(_Part):
         return hashlib.sha256(content.encode()).hexdigest()
 
 
-class RecipeLoader(yaml.SafeLoader):
-    """YAML as people write numbers: `3e-5` is one, as in YAML 1.2."""
-
-
-RecipeLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+\Z"), list("-+.0123456789")
-)
-
-
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a file.
 
@@ -284,7 +274,7 @@ def read_recipe(path: Path) -> Recipe:
         MissingResourceError: there is no such file.
         InputError: it is not YAML, or not a recipe; the message names the field.
     """
-    return recipe_of(read_yaml(path, RecipeLoader), path)
+    return recipe_of(read_yaml(path, numbers=True), path)
 
 
 def recipe_of(content: object, path: Path) -> Recipe:

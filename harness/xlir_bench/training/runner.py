@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from xlir_bench import __version__
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.files import locked, replacing
+from xlir_bench.interrupts import keeps
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.training.diary import Diary
 from xlir_bench.training.job import Job
@@ -91,6 +92,11 @@ def train(recipe: Recipe, output: Path, progress: Progress = SILENT) -> Trained:
 
 
 def _fit(job: Job) -> Diary:
+    with keeps("training goes on from its newest checkpoint when the same command is given again", job.has_checkpoint):
+        return _fitted(job)
+
+
+def _fitted(job: Job) -> Diary:
     if job.recipe.start.preset == "static":
         from xlir_bench.training import static_run
 

@@ -27,8 +27,10 @@ import numpy as np
 import yaml
 
 from xlir_bench.collection import Collection, Setting
+from xlir_bench.cores import available_cores
 from xlir_bench.errors import InputError
 from xlir_bench.files import replacing
+from xlir_bench.interrupts import keeps
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.training.development import MEASURES, Scores
 from xlir_bench.training.grid import Cell, Grid
@@ -71,6 +73,7 @@ class Swept:
             yield [*(str(row["varied"].get(field, "")) for field in self.varied), str(row["seeds"]), *figures]
 
 
+@keeps("what is finished is kept: the same command goes on from there")
 def sweep(grid: Grid, output: Path, *, jobs: int = 1, data: Path | None = None, progress: Progress = SILENT) -> Swept:
     """See the module.
 
@@ -112,7 +115,7 @@ def _train(cell: Cell, folder: Path, jobs: int) -> str | None:
         return None
     with replacing(folder / _RECIPE) as temporary:
         temporary.write_text(yaml.safe_dump(cell.fields, allow_unicode=True, sort_keys=False), encoding="utf-8")
-    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    threads = str(max(1, available_cores() // jobs))
     environment = {"OMP_NUM_THREADS": threads, "RAYON_NUM_THREADS": threads, **os.environ}
     command = [sys.executable, "-c", _TRAIN, "train", str(folder / _RECIPE), "--output", str(folder)]
     with (folder / _LOG).open("wb") as log:

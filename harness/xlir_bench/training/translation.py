@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from xlir_bench.files import cache_folder, replacing
+from xlir_bench.interrupts import keeps
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.training.machine import Translation
 from xlir_bench.training.parallel import WITHOUT_SPACES
@@ -137,6 +138,7 @@ class Work:
         return found or (None if made.finished else "unfinished")
 
 
+@keeps("what was translated is kept: the same command goes on from there")
 def _translated(work: Work, texts: Sequence[str], source: str, target: str) -> dict[str, Translation]:
     """Every text's translation, put together from those of its pieces."""
     pieces_of = {text: work.translator.pieces(text, source) for text in texts}

@@ -28,12 +28,11 @@ from transformers import BertModel
 from xlir_bench.encoders.checkpoint import no_loading_bars
 from xlir_bench.encoders.two_path import SPECIAL, TwoPath, packed_rows, tokenizer_of, unpacked_rows
 from xlir_bench.errors import InputError, MissingResourceError, first_problem
-from xlir_bench.files import read_yaml, replacing
+from xlir_bench.files import replacing
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.training.batches import BatchPlan, HybridBatches, Ints, Pairs
 from xlir_bench.training.corpus import Candidates, Corpus, make_candidates, monolingual_pairs
 from xlir_bench.training.heldout import LANGUAGES
-from xlir_bench.training.recipe import RecipeLoader
 from xlir_bench.training.start import Vectors
 from xlir_bench.training.static import Ragged
 from xlir_bench.training.student.contextual import Contextual, lengths_of
@@ -41,6 +40,7 @@ from xlir_bench.training.student.distil import Distillation, distil, text_weight
 from xlir_bench.training.student.hybrid import Hybrid, train_hybrid
 from xlir_bench.training.student.start import Course, Lesson, lesson, uses_of_pieces, word_table
 from xlir_bench.training.vocabulary import encode_ragged
+from xlir_bench.yaml_files import read_yaml
 
 _SCHEME = 1  # to be raised when the same recipe comes to give other weights
 _LEAST_WEIGHT = 1e-3
@@ -75,7 +75,7 @@ def read_student_recipe(path: Path) -> StudentRecipe:
         InputError: it is not a recipe; the message names the field.
     """
     try:
-        return StudentRecipe.model_validate(read_yaml(path, RecipeLoader))
+        return StudentRecipe.model_validate(read_yaml(path, numbers=True))
     except ValidationError as error:
         raise InputError(f"{path}: not a recipe: {first_problem(error)}") from None
 

@@ -1,0 +1,48 @@
+"""The installed command, run as a person runs it; and every command that there is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from xlir_bench.cli.main import cli
+
+PROGRAM = str(Path(sys.executable).parent / "xlir-bench")
+
+
+def xlir_bench(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
+    """Run the installed command; `env` is added to this process's environment."""
+    environment = {**os.environ, **options.pop("env", {})}
+    streams = {} if "stdout" in options else {"capture_output": True}
+    return subprocess.run(
+        [PROGRAM, *map(str, arguments)], **streams, text=True, check=False, env=environment, timeout=300, **options
+    )
+
+
+def one_line(finished: subprocess.CompletedProcess[str], exit_code: int) -> str:
+    """The last line on stderr of a refusal: `xlir-bench: error: ...`, without a traceback anywhere."""
+    assert finished.returncode == exit_code, finished.stderr
+    assert "Traceback" not in finished.stderr
+    last = finished.stderr.splitlines()[-1]
+    assert last.startswith("xlir-bench: error: "), finished.stderr
+    return last
+
+
+def every_command() -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Names and command of each command and subcommand."""
+
+    def below(names: tuple[str, ...], command: click.Command) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+        yield names, command
+        if isinstance(command, click.Group):
+            context = click.Context(command, info_name=names[-1] if names else "xlir-bench")
+            for name in command.list_commands(context):
+                inner = command.get_command(context, name)
+                assert inner is not None
+                yield from below((*names, name), inner)
+
+    return below((), cli)
