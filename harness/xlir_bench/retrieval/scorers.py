@@ -9,7 +9,7 @@ import numpy as np
 
 from xlir_bench.collection import Collection, Integers
 from xlir_bench.encoders.protocol import Lexical, Similarity, Vectors
-from xlir_bench.retrieval.pairs import Scores, scaled
+from xlir_bench.retrieval.pairs import KIND_OF, Scores, scaled
 
 
 class Scorer(Protocol):
@@ -26,12 +26,12 @@ class Scorer(Protocol):
 
 
 class DenseScorer:
-    """Vectors, whose products are scores. Counting takes them as they are and asks for no block.
+    """Vectors, compared pair by pair. Counting takes them as they are and asks for no block.
 
     Attributes:
         queries: as encoded, (queries, dimensions).
         documents: as encoded, (documents, dimensions).
-        similarity: cosine or dot.
+        similarity: how a query's and a document's vectors are compared.
     """
 
     def __init__(self, queries: Vectors, documents: Vectors, similarity: Similarity) -> None:
@@ -46,7 +46,7 @@ class DenseScorer:
         def scores(queries: Integers) -> Scores:
             chosen, _ = scaled(self.queries[queries], self.similarity)
             block = np.empty((len(queries), len(pool)), np.float32)
-            score_all(chosen, pool, block)
+            score_all(chosen, pool, KIND_OF[self.similarity], block)
             return block
 
         return scores
