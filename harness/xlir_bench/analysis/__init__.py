@@ -1,7 +1,7 @@
 """What follows from stored ranks: language bias, intervals, comparisons of encoders. Nothing here encodes a text."""
 
 from xlir_bench.analysis.analyse import analysed
-from xlir_bench.analysis.compare import Run, compare, load_run
+from xlir_bench.analysis.compare import Run, compare, load_run, warn_of_similarities
 from xlir_bench.analysis.comparison import Comparison, Difference, QueryDifference, Standing
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "analysed",
     "compare",
     "load_run",
+    "warn_of_similarities",
 ]
