@@ -59,9 +59,9 @@ def named(name: object, who: str) -> Similarity | None:
     for known in KNOWN:
         if plain == known or _SAME_AS.get(plain) == known:
             return known
-    if plain == "maxsim":
+    if plain.endswith("maxsim"):
         raise InputError(
-            f"{who} is a multi-vector model (late interaction): it compares token vectors by MaxSim, and only models "
+            f"{who} is a multi-vector model (late interaction): it compares token vectors by {text}, and only models "
             "that give one vector per text can be measured"
         )
     if plain == "custom":
@@ -119,7 +119,7 @@ def of_object(made: Foreign, who: str, given: Similarity | None = None) -> Simil
         getattr(getattr(made, "mteb_model_meta", None), "similarity_fn_name", None),
     )
     declared = next((found for name in declarations if (found := named(name, who)) is not None), None)
-    if function is None:
+    if function is None or _waits_for_mteb(made, function):
         return declared or undeclared(who)
     return agreed(declared, function, who, wraps_sentence_transformer(made))
 
@@ -154,6 +154,19 @@ def wraps_sentence_transformer(made: Foreign) -> bool:
     # One cannot have been made without its module being loaded.
     library = sys.modules.get("sentence_transformers")
     return library is not None and isinstance(getattr(made, "model", None), library.SentenceTransformer)
+
+
+def _waits_for_mteb(made: Foreign, function: Callable[..., Any]) -> bool:
+    """Whether the function fails for want of `mteb_model_meta`, which mteb sets when it loads a model itself."""
+    if getattr(made, "mteb_model_meta", function) is not None:
+        return False
+    try:
+        function(np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32))
+    except AttributeError:
+        return True
+    except Exception:  # whatever foreign code raises; it is asked again, with tensors
+        return False
+    return False
 
 
 def _called(
