@@ -6,7 +6,9 @@ exception that reaches the command line is a fault of this package and becomes a
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -106,3 +108,24 @@ def first_problem(error: ValidationError) -> str:
     place = ".".join(str(part) for part in problems[0]["loc"]) or "the document"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"{place}: {problems[0]['msg'].removeprefix('Value error, ')}{more}"
+
+
+class _CurrentStderr(logging.Handler):
+    """Writes to what is stderr at that moment: programs, and tests, replace it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
+def warn(message: str) -> None:
+    """Say something that the person at the keyboard should know and that stops nothing: one line on stderr.
+
+    Programs that use the package find it in the log `xlir_bench`.
+    """
+    log = logging.getLogger("xlir_bench")
+    if not any(isinstance(handler, _CurrentStderr) for handler in log.handlers):
+        handler = _CurrentStderr()
+        handler.setFormatter(logging.Formatter("xlir-bench: warning: %(message)s"))
+        log.addHandler(handler)
+    log.warning("%s", " ".join(message.split()))

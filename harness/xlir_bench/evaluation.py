@@ -207,6 +207,7 @@ def _described(model: Model, collection: Collection | None = None) -> ModelRefer
         fingerprint=info.fingerprint,
         prompts=info.prompts,
         details=details,
+        similarity=info.similarity if isinstance(model.retriever, Encoder | Lookup) else None,
     )
 
 
@@ -320,6 +321,7 @@ def _finished(path: Path, model: Model, suite: Suite, collection: Collection) ->
     same = (
         earlier.suite == reference(suite, collection)
         and earlier.model.fingerprint == model.info.fingerprint
+        and earlier.model.similarity == _described(model).similarity
         and earlier.harness == {"version": __version__}
         and asked == answered
         and earlier.intervals is not None

@@ -11,7 +11,7 @@ import numpy as np
 
 from xlir_bench.alignment.layers import layer_vectors
 from xlir_bench.collection import Collection, Integers, Texts
-from xlir_bench.encoders import Encoder, Model, Role, VectorCache, Vectors, encode_texts
+from xlir_bench.encoders import Encoder, Model, Role, Similarity, VectorCache, Vectors, encode_texts
 from xlir_bench.encoders.encode import keeping_vectors
 from xlir_bench.errors import InputError
 from xlir_bench.measures import alignment, preference
@@ -203,7 +203,7 @@ def _report(
         cka=_mean([pair.cka for pair in pairs]),
         baseline=_mean([pair.baseline for pair in pairs]),
         pairs=pairs,
-        spaces=tuple(_space(code, part) for code, part in everything.items()),
+        spaces=tuple(_space(code, part, model.info.similarity) for code, part in everything.items()),
         layers=_layers(model, texts) if layers else (),
         between=between,
     )
@@ -258,8 +258,8 @@ def _layers(model: Model, texts: AlignedTexts) -> tuple[Layer, ...]:
     return tuple(found)
 
 
-def _space(code: str, vectors: Vectors) -> Space:
-    neighbours = alignment.nearest(vectors, vectors, NEIGHBOURS, same="rows")
+def _space(code: str, vectors: Vectors, similarity: Similarity) -> Space:
+    neighbours = alignment.nearest(vectors, vectors, NEIGHBOURS, same="rows", similarity=similarity)
     return Space(
         code,
         alignment.uniformity(vectors),

@@ -13,7 +13,7 @@ from xlir_bench.analysis.analyse import columns
 from xlir_bench.analysis.comparison import Comparison, Difference, QueryDifference, Standing
 from xlir_bench.analysis.questions import Column, Floats, Questions, ends
 from xlir_bench.analysis.verified import load_verified
-from xlir_bench.errors import InputError
+from xlir_bench.errors import InputError, warn
 from xlir_bench.measures import parse, statistics
 from xlir_bench.results import Result
 from xlir_bench.retrieval import RankTable
@@ -47,6 +47,18 @@ def load_run(path: Path) -> Run:
     return Run(result.model.name, result, ranks)
 
 
+def warn_of_similarities(runs: Sequence[Run]) -> None:
+    """Warn where vectors were not compared in the same way in all runs; those that do not state it do not count."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        if run.result.model.similarity is not None:
+            names = found.setdefault(run.result.model.similarity, [])
+            names += [run.name] if run.name not in names else []
+    if len(found) > 1:
+        said = "; ".join(f"{similarity}: {', '.join(names)}" for similarity, names in found.items())
+        warn(f"the runs were measured with different similarities ({said})")
+
+
 def compare(runs: Sequence[Run]) -> Comparison:
     """Every pair of runs of one suite, the earlier as A.
 
@@ -54,6 +66,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
         InputError: fewer than two runs, two of one name, runs of different data, or no setting in common.
     """
     _check(runs)
+    warn_of_similarities(runs)
     first = runs[0].result
     measured = [
         (setting, name)

@@ -238,7 +238,7 @@ def _replaced(
     left = np.setdiff1d(np.arange(len(storing.keys)), done, assume_unique=True)
     again = storing.store.rounded(_encoded(retriever, request, left))
     if again.shape[1] != fresh.shape[1]:
-        first = _quoted(request.distinct, request.role, request.block.start + int(left[0]))
+        first = request.batch([request.block.start + int(left[0])]).quoted(0)
         raise InputError(
             f"encoder {request.info.id} returned {again.shape[1]} dimensions for {first} and {fresh.shape[1]} for "
             "other texts; every vector needs the same"

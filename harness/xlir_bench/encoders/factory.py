@@ -7,6 +7,9 @@ A factory takes no arguments, or one named `device`, and returns an object with 
   corpus is a list of dictionaries with `title` and `text`;
 - mteb's `EncoderProtocol`: `encode(inputs, *, task_metadata, hf_split, hf_subset, prompt_type, **kwargs)`.
 
+How vectors are compared is taken from the object, see `encoders.similarity`: a name in an attribute `similarity` or
+`similarity_fn_name`, mteb's `mteb_model_meta`, or a function `similarity(a, b)`.
+
 A `SentenceTransformer` is taken too. What a factory makes cannot be read from a folder, so its fingerprint is the
 SHA-256 of the factory's source file and of the vectors that the model gives to a few fixed texts in both roles. New
 weights under unchanged code change it, and two models never share stored vectors, whatever they are called.
@@ -21,15 +24,18 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from xlir_bench.collection import Texts
 from xlir_bench.encoders import sentence_transformer
-from xlir_bench.encoders.checkpoint import Foreign, Loaded, Settings, one_line, package, pick_device
+from xlir_bench.encoders.checkpoint import Foreign, Loaded, Settings, one_line, pick_device
 from xlir_bench.encoders.encode import encode_texts
-from xlir_bench.encoders.protocol import Encoder, Model, ModelInfo, Role, Vectors
+from xlir_bench.encoders.mteb_protocol import MtebEncoder, sent_prompts
+from xlir_bench.encoders.protocol import Encoder, Model, ModelInfo, Role, Similarity, Vectors
+from xlir_bench.encoders.similarity import of_object
 from xlir_bench.errors import InputError, XlirError
 
 _EXPECTED = (
@@ -71,46 +77,9 @@ class BeirEncoder:
         return vectors
 
 
-class MtebEncoder:
-    """A model with mteb's `EncoderProtocol`, told that it takes part in a retrieval task."""
-
-    def __init__(self, model: Foreign) -> None:
-        self.model = model
-        mteb_types = package("mteb.types", "a model with mteb's interface")
-        metadata = package("mteb.abstasks.task_metadata", "a model with mteb's interface")
-        self._prompt_type = {"query": mteb_types.PromptType.query, "document": mteb_types.PromptType.document}
-        self._task = metadata.TaskMetadata(
-            name="XLIRBench",
-            description="Cross-lingual retrieval with xlir-bench.",
-            dataset={"path": "xlir-bench", "revision": "1"},
-            type="Retrieval",
-            category="t2t",
-            eval_langs=["eng-Latn"],
-            main_score="ndcg_at_10",
-        )
-
-    def encode(self, texts: Sequence[str], *, role: Role, languages: Sequence[str]) -> Vectors:
-        """Shape (texts, dimensions)."""
-        datasets = package("datasets", "a model with mteb's interface")
-        data = package("torch.utils.data", "a model with mteb's interface")
-        # mteb gives queries a second column of that name, and documents their body beside the text.
-        second = "query" if role == "query" else "body"
-        rows = datasets.Dataset.from_dict(
-            {"id": [str(row) for row in range(len(texts))], "text": list(texts), second: list(texts)}
-        )
-        vectors: Vectors = self.model.encode(
-            data.DataLoader(rows, batch_size=_BATCH),
-            task_metadata=self._task,
-            hf_split="test",
-            hf_subset="default",
-            prompt_type=self._prompt_type[role],
-            batch_size=_BATCH,
-            show_progress_bar=False,
-        )
-        return vectors
-
-
-def load(model_id: str, place: str, name: str, device: str | None) -> Model:
+def load(
+    model_id: str, place: str, name: str, device: str | None, similarity: Similarity | None = None
+) -> Model:
     """The model that a factory makes.
 
     Args:
@@ -118,10 +87,12 @@ def load(model_id: str, place: str, name: str, device: str | None) -> Model:
         place: a file ending in `.py`, or a module's dotted name.
         name: the factory in it; dots reach into classes.
         device: given to the factory if it has a parameter of this name; the best there is if none is given.
+        similarity: what counts instead of what the object declares.
 
     Raises:
         InputError: no such file, module or attribute; the factory fails, or returns none of the three interfaces; or
-            the model returns something else than one finite vector per text.
+            the model returns something else than one finite vector per text, or compares vectors in a way that cannot
+            be measured.
     """
     module = _module(model_id, place)
     found: Any = module
@@ -131,7 +102,7 @@ def load(model_id: str, place: str, name: str, device: str | None) -> Model:
         found = getattr(found, part)
     if not callable(found):
         raise InputError(f"{model_id}: {name!r} is {type(found).__name__}, not a function that returns an encoder")
-    loaded = adapted(_made(model_id, found, device), model_id)
+    loaded = adapted(_made(model_id, found, device), model_id, similarity)
     file = Path(module.__file__ or "")
     source = file.read_bytes() if file.is_file() else module.__name__.encode()
     identity = probed(loaded.encoder, model_id, source)
@@ -148,30 +119,44 @@ def load(model_id: str, place: str, name: str, device: str | None) -> Model:
     return Model(info, loaded.encoder)
 
 
-def adapted(made: Foreign, model_id: str) -> Loaded:
+def adapted(made: Foreign, model_id: str, similarity: Similarity | None = None) -> Loaded:
     """What a factory returned, behind our protocol.
 
+    Args:
+        made: the object.
+        model_id: as typed, for messages.
+        similarity: what counts instead of what the object declares.
+
     Raises:
-        InputError: it has none of the three interfaces.
+        InputError: it has none of the three interfaces, or compares vectors in a way that cannot be measured.
     """
     if _is_sentence_transformer(made):
-        return sentence_transformer.wrapped(made, Settings(), str(made.device))
+        return sentence_transformer.wrapped(made, Settings(similarity=similarity), str(made.device))
     encode = getattr(made, "encode", None)
     if callable(encode) and _takes(encode, "role", [], role="query", languages=[]):
-        return _unprompted(made, "xlir-bench")
+        return _of_interface("xlir-bench", made, of_object(made, model_id, similarity))
     if callable(getattr(made, "encode_queries", None)) and callable(getattr(made, "encode_corpus", None)):
-        return _unprompted(BeirEncoder(made), "beir")
+        return _of_interface("beir", BeirEncoder(made), of_object(made, model_id, similarity))
     context = {"task_metadata": None, "hf_split": "", "hf_subset": "", "prompt_type": None}
     if callable(encode) and _takes(encode, "task_metadata", [], **context):
-        return _unprompted(MtebEncoder(made), "mteb")
+        return of_mteb(made, of_object(made, model_id, similarity))
     signature = f" with encode{_signature(encode)}" if callable(encode) else ""
     raise InputError(f"{model_id}: the factory returned {type(made).__name__}{signature}; expected {_EXPECTED}")
 
 
-def _unprompted(encoder: Encoder, interface: str) -> Loaded:
+def of_mteb(made: Foreign, similarity: Similarity) -> Loaded:
+    """An object with mteb's interface, with the prompts that it sends."""
+    encoder, prompts = MtebEncoder(made), sent_prompts(made)
+    loaded = _of_interface("mteb", encoder, similarity)
+    if prompts is None:
+        return replace(loaded, details={**loaded.details, "prompts": "made by the model's own code"})
+    return replace(loaded, prompts=prompts)
+
+
+def _of_interface(interface: str, encoder: Encoder, similarity: Similarity) -> Loaded:
     """Code puts its own prompts before its texts, if any: none are known here."""
     details = {"adapter": "factory", "interface": interface}
-    return Loaded(encoder, {"query": "", "document": ""}, "cosine", {}, details)
+    return Loaded(encoder, {"query": "", "document": ""}, similarity, {}, details)
 
 
 def _module(model_id: str, place: str) -> ModuleType:

@@ -32,6 +32,7 @@ from xlir_bench.encoders.checkpoint import (
 )
 from xlir_bench.encoders.cutting import Cut
 from xlir_bench.encoders.protocol import Model, ModelInfo
+from xlir_bench.encoders.similarity import undeclared
 from xlir_bench.errors import InputError, unknown_name
 from xlir_bench.external_code import external_code
 from xlir_bench.resources import folder as package_folder
@@ -64,12 +65,17 @@ class _Asked:
 
 @dataclass(frozen=True)
 class _Checkpoint:
-    """A model in a folder, not loaded yet."""
+    """A model in a folder, not loaded yet.
+
+    Attributes:
+        origin: the hub id that its files come from, where that is known and something may be looked up by it.
+    """
 
     folder: Path
     adapter: str
     settings: Settings = field(default_factory=Settings)
     revision: str | None = None
+    origin: str | None = None
 
 
 def resolve(model_id: str, device: str | None = None, options: Options | None = None) -> Model:
@@ -148,7 +154,7 @@ def _of_scheme(asked: _Asked) -> Model | None:
         return None
     asked = replace(asked, name=f"{_safe(asked.model_id)}-{{fingerprint}}")
     if scheme == mteb_registry.NAME:
-        return _from_mteb(asked, rest, None)
+        return _from_mteb(asked, rest, None, Settings())
     key = SERVER_KEY_VARIABLE if os.environ.get(SERVER_KEY_VARIABLE) else None
     return _from_server(asked, server.Endpoint(os.environ.get(SERVER_VARIABLE) or _OPENAI, rest, key), Settings())
 
@@ -160,13 +166,15 @@ def _at_place(asked: _Asked) -> Model | None:
     if asked.model_id and path.is_dir():
         if (path / MANIFEST).is_file():
             return _declared(named, path)
-        return _load(named, _Checkpoint(path, _kind(path, str(path))))
+        return _load(named, _Checkpoint(path, _kind(path, str(path)), origin=_origin(path)))
     if path.suffix in precomputed.SUFFIXES and path.is_file():
         return _precomputed(named, path, Settings())
     if match := _FACTORY.fullmatch(asked.model_id):
         from xlir_bench.encoders import factory
 
-        return factory.load(asked.model_id, match["place"], match["name"], asked.device)
+        return factory.load(
+            asked.model_id, match["place"], match["name"], asked.device, asked.options.similarity
+        )
     return None
 
 
@@ -212,7 +220,7 @@ def _of_source(asked: _Asked, declared: Manifest, folder: Path) -> Model:
     if declared.adapter == bm25.NAME:
         return bm25.load(asked.model_id)
     if source.mteb is not None:
-        return _from_mteb(asked, source.mteb, source.revision)
+        return _from_mteb(asked, source.mteb, source.revision, settings)
     if source.server is not None:
         endpoint = server.Endpoint(source.server, source.model or "", source.key, source.dimensions, source.revision)
         return _from_server(asked, endpoint, settings, folder / source.tokenizer if source.tokenizer else None)
@@ -221,7 +229,9 @@ def _of_source(asked: _Asked, declared: Manifest, folder: Path) -> Model:
     if source.hub is not None:
         options = replace(asked.options, backend=asked.options.backend or settings.backend)
         found = _from_hub(source.hub, source.revision, options)
-        return _load(asked, replace(found, adapter=declared.adapter, settings=settings))
+        # What comes with the package was looked up when it was declared.
+        origin = None if asked.model_id in bundled() else found.origin
+        return _load(asked, replace(found, adapter=declared.adapter, settings=settings, origin=origin))
     weights = folder / (source.folder or ".")
     if not weights.is_dir():
         raise InputError(f"{folder / MANIFEST}: source.folder: there is no folder {weights}")
@@ -233,14 +243,25 @@ def _from_hub(hub_id: str, revision: str | None, options: Options) -> _Checkpoin
 
     folder = hub.snapshot(hub_id, revision, options)
     # The hub's cache names a snapshot's folder after its commit.
-    return _Checkpoint(folder, _kind(folder, hub_id), revision=folder.name)
+    return _Checkpoint(folder, _kind(folder, hub_id), revision=folder.name, origin=hub_id)
 
 
-def _from_mteb(asked: _Asked, name: str, revision: str | None) -> Model:
+def _origin(folder: Path) -> str | None:
+    """The hub id of a snapshot in the hub's cache, `models--ORGANISATION--NAME/snapshots/COMMIT`."""
+    for place in (folder.absolute(), folder.resolve()):
+        kind, *name = place.parent.parent.name.split("--")
+        if place.parent.name == "snapshots" and kind == "models" and len(name) == 2:
+            return "/".join(name)
+    return None
+
+
+def _from_mteb(asked: _Asked, name: str, revision: str | None, settings: Settings) -> Model:
     from xlir_bench.encoders import factory
 
     meta = mteb_registry.declared(name)
-    loaded = factory.adapted(mteb_registry.make(meta, revision, asked.device, asked.options), asked.model_id)
+    settings = asked.options.over(settings, pick_device(asked.device))
+    made = mteb_registry.make(meta, revision, asked.device, settings)
+    loaded = factory.of_mteb(made, mteb_registry.similarity_of(meta, made, settings.similarity))
     revision = revision or meta.revision
     identity = factory.probed(loaded.encoder, asked.model_id, f"mteb {meta.name} {revision}".encode())
     details = {"registry": meta.name, "licence": meta.license, "parameters": meta.n_parameters}
@@ -260,7 +281,8 @@ def _from_server(asked: _Asked, endpoint: server.Endpoint, settings: Settings, t
         **encoder.cut.declared(),
     }
     prompts = {str(role): text for role, text in encoder.prompts.items()}
-    loaded = Loaded(encoder, prompts, settings.similarity or "cosine", {}, details)
+    similarity = asked.options.similarity or settings.similarity or undeclared(asked.model_id)
+    loaded = Loaded(encoder, prompts, similarity, {}, details)
     return Model(_info(asked, identity, loaded, endpoint.revision), encoder)
 
 
@@ -271,7 +293,7 @@ def _precomputed(asked: _Asked, path: Path, settings: Settings) -> Model:
         id=asked.model_id,
         name=asked.name.replace("{fingerprint}", identity[:8]),
         fingerprint=identity,
-        similarity=settings.similarity or "cosine",
+        similarity=asked.options.similarity or settings.similarity or undeclared(asked.model_id),
         details={"adapter": precomputed.NAME, "dimensions": vectors.dimensions},
     )
     return Model(info, vectors)
@@ -288,6 +310,10 @@ def _kind(folder: Path, what: str) -> str:
 def _load(asked: _Asked, checkpoint: _Checkpoint) -> Model:
     device = pick_device(asked.device)
     settings = asked.options.over(checkpoint.settings, device)
+    if checkpoint.adapter in {sentence_transformer.NAME, transformer.NAME}:
+        settings = mteb_registry.completed(settings, checkpoint.folder, checkpoint.origin)
+    if settings.similarity is None and checkpoint.adapter != sentence_transformer.NAME:
+        settings = replace(settings, similarity=undeclared(asked.model_id))
     loaded = ADAPTERS[checkpoint.adapter](checkpoint.folder, settings, device)
     digest = fingerprint(checkpoint.folder, checkpoint.adapter, loaded)
     loaded = replace(loaded, details={**loaded.details, "bytes": size_of(checkpoint.folder)})

@@ -21,7 +21,8 @@ from xlir_bench.encoders.checkpoint import (
     weight_options,
 )
 from xlir_bench.encoders.converted import safe_weights
-from xlir_bench.encoders.protocol import Encoder, Role, Similarity, Vectors
+from xlir_bench.encoders.protocol import Encoder, Role, Vectors
+from xlir_bench.encoders.similarity import named
 from xlir_bench.errors import InputError
 
 NAME = "sentence-transformers"
@@ -164,10 +165,10 @@ def wrapped(model: Foreign, settings: Settings, device: str) -> Loaded:
     """A `SentenceTransformer` that is already in memory.
 
     Raises:
-        InputError: it compares vectors in a way that is neither cosine nor dot product.
+        InputError: it compares vectors in a way that is not known.
     """
     prompts = _prompts(model, settings)
-    similarity = settings.similarity or _similarity(model)
+    similarity = settings.similarity or named(model.similarity_fn_name, "the model") or "cosine"
     pace = Pace(device, settings.batch_tokens, side_by_side=settings.backend == "torch")
     parameters = sum(p.numel() for p in model.parameters())
     details = {
@@ -242,12 +243,3 @@ def _prompts(model: Foreign, settings: Settings) -> dict[Role, str]:
     own: dict[str, str] = {name: text for name, text in (model.prompts or {}).items() if text}
     default = own.get(model.default_prompt_name or "", "")
     return {role: next((own[name] for name in names if name in own), default) for role, names in _PROMPT_NAMES.items()}
-
-
-def _similarity(model: Foreign) -> Similarity:
-    name = model.similarity_fn_name or "cosine"
-    if name == "cosine":
-        return "cosine"
-    if name == "dot":
-        return "dot"
-    raise InputError(f"the model compares vectors by {name}; only cosine and dot are supported: set similarity")

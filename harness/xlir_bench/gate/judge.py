@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xlir_bench.analysis import Run
+from xlir_bench.analysis import Run, warn_of_similarities
 from xlir_bench.analysis.latex import figure as written
 from xlir_bench.errors import InputError
 from xlir_bench.gate.checks import Asked, expand
@@ -48,6 +48,7 @@ def gate(candidate: Sequence[Run], baseline: Sequence[Run], policy: Policy) -> R
             suite or of other data; a rule that could never fail.
     """
     mine, theirs = _by_suite(candidate, "candidate"), _by_suite(baseline, "baseline")
+    warn_of_similarities([*candidate, *baseline])
     asked = expand(policy, _results(theirs), _results(mine))
     named = dict.fromkeys(one.figure.suite for one in asked)
     pairs = {

@@ -110,6 +110,7 @@ def profile_facts(participant: Participant) -> Facts:
             None if profile.parameters is None else f"{magnitude(profile.parameters)} ({profile.parameters:,})",
         ),
         ("dimensions", None if profile.dimensions is None else f"{profile.dimensions:,}"),
+        ("similarity", " or ".join(_similarities(participant))),
         ("longest text", None if profile.max_length is None else f"{profile.max_length:,} tokens"),
         ("released", profile.released),
         ("trained on", "not declared" if trained is None else ", ".join(trained) or "none of the known collections"),
@@ -117,6 +118,12 @@ def profile_facts(participant: Participant) -> Facts:
     told = ("parameters", "dimensions", "max_length", "licence", "trained_on", "audits")
     facts += [(k.replace("_", " "), plain(v)) for k, v in model.details.items() if k not in told]
     return tuple((name, value) for name, value in facts if value)
+
+
+def _similarities(participant: Participant) -> list[str]:
+    """How its vectors were compared; several where its results differ in it."""
+    models = (entrant.result.model for _, entrant in participant.entrants)
+    return list(dict.fromkeys(model.similarity for model in models if model.similarity is not None))
 
 
 def suite_view(

@@ -196,6 +196,7 @@ def _as_result(model: ImportedModel, one: ImportedResult, name: str) -> Result:
             fingerprint=f"{model.name}@{model.revision}",
             prompts={},
             details={},
+            similarity=model.similarity,
         ),
         harness={"version": f"mteb {one.harness}"} if one.harness else {},
         environment={},

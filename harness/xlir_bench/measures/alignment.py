@@ -112,27 +112,45 @@ def isotropy(vectors: Vectors) -> float | None:
 
 
 def nearest(
-    queries: Vectors, items: Vectors, k: int, *, same: Literal["rows", "none"] = "none"
+    queries: Vectors,
+    items: Vectors,
+    k: int,
+    *,
+    same: Literal["rows", "none"] = "none",
+    similarity: Literal["cosine", "dot", "euclidean", "manhattan"] = "cosine",
 ) -> npt.NDArray[np.int64]:
-    """The k items of greatest cosine to each query, in no order; (queries, k or as many as there are).
+    """The k items that are most similar to each query, in no order; (queries, k or as many as there are).
 
     Args:
         queries: (queries, dimensions).
         items: (items, dimensions).
         k: at least 1.
         same: "rows" where both are the same rows, of which none is its own neighbour.
+        similarity: how two vectors are compared.
     """
-    left, right = (_normalised(side).astype(np.float32) for side in (queries, items))
+    as_given = similarity != "cosine"
+    left, right = ((side if as_given else _normalised(side)).astype(np.float32) for side in (queries, items))
     k = min(k, len(right) - (same == "rows"))
     found = np.empty((len(left), max(k, 0)), dtype=np.int64)
     if k < 1:
         return found
     for begin in range(0, len(left), _BATCH):
-        scores = left[begin : begin + _BATCH] @ right.T
+        scores = _similarities(left[begin : begin + _BATCH], right, similarity)
         if same == "rows":
             scores[np.arange(len(scores)), np.arange(begin, begin + len(scores))] = -np.inf
         found[begin : begin + len(scores)] = np.argpartition(-scores, k - 1, axis=1)[:, :k]
     return found
+
+
+def _similarities(x: Vectors, y: Vectors, similarity: str) -> Floats:
+    """Scores of all pairs of rows, greater ones more similar; of length 1 already where it is cosine."""
+    if similarity in {"cosine", "dot"}:
+        products: Floats = x @ y.T
+        return products
+    from scipy.spatial.distance import cdist
+
+    distances: Floats = cdist(x, y, "euclidean" if similarity == "euclidean" else "cityblock")
+    return -distances
 
 
 def _terms(x: Floats, y: Floats) -> tuple[float, float, float] | None:

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from xlir_bench.encoders.protocol import Similarity
+
 SCHEMA_VERSION = 1
 
 
@@ -31,6 +33,11 @@ class ModelReference(_Part):
     fingerprint: str = Field(description="SHA-256 of all that can change a vector")
     prompts: dict[str, str]
     details: dict[str, Any]
+    similarity: Similarity | None = Field(
+        default=None,
+        description="how vectors were compared; None for a model without vectors, and in results of releases that did "
+        "not state it",
+    )
 
 
 class Timing(_Part):

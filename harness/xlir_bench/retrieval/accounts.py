@@ -15,10 +15,8 @@ from xlir_bench.retrieval.blocks import Documents, Found, Judged, LeftOut, Queri
 from xlir_bench.retrieval.counts import Best, Counts
 from xlir_bench.retrieval.kernel import count_documents, count_products
 from xlir_bench.retrieval.leaders import documents_of
-from xlir_bench.retrieval.pairs import Bits, Scores
+from xlir_bench.retrieval.pairs import Bits, Scores, band, score_of
 from xlir_bench.retrieval.search import Heads, Part, Wanted
-
-_LEAST = np.finfo(np.float32).min
 
 
 class Accounts:
@@ -47,7 +45,7 @@ class Accounts:
         inside = (wanted.excluded_document >= start) & (wanted.excluded_document < start + len(ids))
         self._excluded = wanted.excluded_query[inside], wanted.excluded_document[inside] - start
 
-    def account(self, part: Part, block: slice, column: int, own: Scores, error: npt.NDArray[np.float64]) -> Account:
+    def account(self, part: Part, block: slice, column: int, own: Scores, queries: Queries) -> Account:
         """An account of some queries of a part, and documents of one language.
 
         Args:
@@ -55,9 +53,9 @@ class Accounts:
             block: which of them.
             column: the language, in the counts.
             own: scores of the documents that are judged for these queries; (judgements,).
-            error: how far the products of each query may be from scores; (queries,).
+            queries: the queries of the block.
         """
-        return Account(self, part, block, column, (own, error))
+        return Account(self, part, block, column, (own, queries))
 
     def counts(self) -> Counts:
         """All that was counted."""
@@ -81,30 +79,29 @@ class Account:
     """Some queries, and documents of one language. `count` counts them, `close` enters what was counted."""
 
     def __init__(
-        self, accounts: Accounts, part: Part, block: slice, column: int, scores: tuple[Scores, npt.NDArray[np.float64]]
+        self, accounts: Accounts, part: Part, block: slice, column: int, scores: tuple[Scores, Queries]
     ) -> None:
-        own, error = scores
+        own, queries = scores
         self._of, self._column = accounts, column
         self.query = part.query[block]
         starts = part.starts[block.start : block.stop + 1] - part.starts[block.start]
         # By score, so that those of one score stand together and are counted once.
         order = np.lexsort((own, np.repeat(np.arange(len(self.query)), np.diff(starts))))
         self._judgement = part.judged(block)[order]
-        margin = np.repeat(error, np.diff(starts))
-        # A document that is left out has minus infinity: no band may reach so far down.
-        low = np.maximum(np.nextafter((own - margin).astype(np.float32), _LEAST), _LEAST)[order]
-        high = np.nextafter((own + margin).astype(np.float32), np.float32(np.inf))[order]
-        self._judged = Judged(starts, own[order], low, high, accounts.wanted.greater_ids[self._judgement])
+        low, high = band(own, np.repeat(queries.error, np.diff(starts)), queries.kind)
+        self._judged = Judged(
+            starts, own[order], low[order], high[order], accounts.wanted.greater_ids[self._judgement]
+        )
         self._tally = Tally(*(np.zeros(len(order), np.int32) for _ in range(3)))
         # Rankings of one language of documents stand together: see `Best`.
         first = column * len(accounts.wanted.queries) if accounts.heads.by_language else 0
         self._ranking = first + self.query
         self._leaders = accounts._leaders[self._ranking]
 
-    def documents(self, rows: Integers, vectors: Vectors, bits: Bits) -> Documents:
+    def documents(self, rows: Integers, vectors: Vectors, bits: Bits, squares: Scores) -> Documents:
         """The documents at some places of the accounts; see `blocks.Documents`."""
         of = self._of
-        return Documents(vectors, bits, of._greater_ids[rows], of._place[rows], rows + of._start)
+        return Documents(vectors, bits, squares, of._greater_ids[rows], of._place[rows], rows + of._start)
 
     def left_out(self, rows: Integers) -> LeftOut:
         """Which of the queries leave out which of the documents at these places, ascending."""
@@ -121,7 +118,7 @@ class Account:
         found = self._found(len(self.query) * width)
         q, d = count_documents(queries, documents, left_out, self._judged, found, width)
         if q >= 0:
-            self._refuse(q, documents.row[d], np.dot(queries.vectors[q], documents.vectors[d]))
+            self._refuse(q, documents.row[d], score_of(queries, q, documents, d))
 
     def count_products(self, products: Scores, queries: Queries, documents: Documents) -> None:
         """Count documents whose products are there; those of pairs that are left out are minus infinity.

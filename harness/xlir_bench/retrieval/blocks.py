@@ -10,6 +10,9 @@ import numpy.typing as npt
 CHUNK = 512
 """Products of one query that are looked at together: they and what is noted of them stay in the fastest cache."""
 
+DOT, EUCLIDEAN, MANHATTAN = 0, 1, 2
+"""How a pair of vectors is scored, as compiled code takes it; the cosine is the dot product of vectors of length 1."""
+
 STRIDE = 16
 SPARE = 10
 
@@ -24,12 +27,22 @@ class Queries(NamedTuple):
         vectors: (queries, dimensions); none, shape (0, 0), where the products are the scores.
         bits: one for each number that is not 0, for vectors that are mostly 0: two that have none in common score 0;
             (queries, words), words being 0 for other vectors.
-        error: how far products may be from scores; (queries,).
+        error: how far products may be from scores, or the squares of both with `EUCLIDEAN`; (queries,).
+        squares: squared lengths of the vectors; (queries,).
+        kind: how pairs are scored; of no meaning without vectors.
     """
 
     vectors: npt.NDArray[np.float32]
     bits: npt.NDArray[np.uint64]
     error: npt.NDArray[np.float64]
+    squares: npt.NDArray[np.float32]
+    kind: int
+
+    @staticmethod
+    def without_vectors(count: int) -> Queries:
+        """So many queries whose products are the scores."""
+        nothing = np.empty((0, 0), np.float32), np.empty((0, 0), np.uint64)
+        return Queries(*nothing, np.zeros(count), np.empty(0, np.float32), DOT)
 
 
 class Documents(NamedTuple):
@@ -37,7 +50,8 @@ class Documents(NamedTuple):
 
     Attributes:
         vectors: as those of queries; (documents, dimensions).
-        bits: likewise, but (words, documents).
+        bits: as those of queries, but (words, documents).
+        squares: squared lengths of the vectors; (documents,).
         greater_ids: how many ids of judged documents are greater than the document's or equal to it; (documents,).
         place: place of the document in its shard by descending id; (documents,).
         row: position of the document in the collection; (documents,).
@@ -45,6 +59,7 @@ class Documents(NamedTuple):
 
     vectors: npt.NDArray[np.float32]
     bits: npt.NDArray[np.uint64]
+    squares: npt.NDArray[np.float32]
     greater_ids: npt.NDArray[np.int32]
     place: npt.NDArray[np.int32]
     row: npt.NDArray[np.int64]

@@ -1,4 +1,8 @@
-"""The dot product that decides: vector instructions in a fixed order. Imported only when ranks are counted."""
+"""The score of a pair of vectors that decides: vector instructions in a fixed order.
+
+One for each way of comparing vectors: the dot product, which of vectors of length 1 is the cosine, and the two
+distances, negated. Imported only when ranks are counted.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from xlir_bench.encoders.protocol import Vectors
+from xlir_bench.retrieval.blocks import DOT, EUCLIDEAN, MANHATTAN
 
 _LANES = 8
 _SUMS = 4
@@ -38,12 +43,23 @@ def bare(function: Callable[..., Any]) -> Any:  # noqa: ANN401
     return compiled(function, _nrt=False)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _sum_of_products(_: Any, one: Any, row: Any, other: Any, column: Any) -> Any:  # noqa: ANN401
-    """Of the first floor(n / 32) * 32 numbers of one[row] and other[column]: 32 sums in float64, then pairs of them.
+def _term(builder: Any, kind: int, one: Any, other: Any) -> Any:  # noqa: ANN401
+    """What a number of each vector, or a lane of them, adds to the sum of a pair."""
+    if kind == DOT:
+        return builder.fmul(one, other)
+    difference = builder.fsub(one, other)
+    if kind == EUCLIDEAN:
+        return builder.fmul(difference, difference)
+    zero = ir.Constant(difference.type, [0.0] * _LANES)
+    return builder.select(builder.fcmp_ordered("<", difference, zero), builder.fsub(zero, difference), difference)
 
-    Left to itself the compiler keeps the order and so uses one lane, which is three times slower; told that order does
-    not matter it would take another one on each processor. Here the lanes are spelt out.
+
+def _sum_of(kind: int) -> Any:  # noqa: ANN401
+    """An intrinsic that sums the terms of the first floor(n / 32) * 32 numbers of one[row] and other[column].
+
+    There are 32 sums in float64, of which pairs are then added. Left to itself the compiler keeps the order and so uses
+    one lane, which is three times slower; if it may choose the order, it takes another one on each processor. Here the
+    lanes are written out.
     """
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
@@ -58,12 +74,12 @@ def _sum_of_products(_: Any, one: Any, row: Any, other: Any, column: Any) -> Any
         with cgutils.for_range(builder, builder.udiv(size, number(_STEP))) as loop:
             for part, total in enumerate(sums):
                 at = builder.add(builder.mul(loop.index, number(_STEP)), number(part * _LANES))
-                factors = []
+                numbers = []
                 for begin in begins:
                     loaded = builder.load(builder.bitcast(builder.gep(begin, [at]), narrow.as_pointer()))
                     loaded.align = 4
-                    factors.append(builder.fpext(loaded, wide))
-                builder.store(builder.fadd(builder.load(total), builder.fmul(*factors)), total)
+                    numbers.append(builder.fpext(loaded, wide))
+                builder.store(builder.fadd(builder.load(total), _term(builder, kind, *numbers)), total)
         vectors = [builder.load(total) for total in sums]
         while len(vectors) > 1:
             vectors = [builder.fadd(*pair) for pair in zip(vectors[::2], vectors[1::2], strict=True)]
@@ -72,48 +88,74 @@ def _sum_of_products(_: Any, one: Any, row: Any, other: Any, column: Any) -> Any
             lanes = [builder.fadd(*pair) for pair in zip(lanes[::2], lanes[1::2], strict=True)]
         return lanes[0]
 
-    return types.float64(one, types.intp, other, types.intp), code
+    @intrinsic  # type: ignore[untyped-decorator]
+    def total(_: Any, one: Any, row: Any, other: Any, column: Any) -> Any:  # noqa: ANN401
+        return types.float64(one, types.intp, other, types.intp), code
+
+    return total
+
+
+_sum_of_products = _sum_of(DOT)
+_sum_of_squares = _sum_of(EUCLIDEAN)
+_sum_of_differences = _sum_of(MANHATTAN)
 
 
 @bare
-def pair_score(queries: Vectors, query: int, documents: Vectors, document: int) -> np.float32:
-    """The score of a pair of rows: their product in float64, 32 sums side by side, rounded to float32.
+def pair_score(queries: Vectors, query: int, documents: Vectors, document: int, kind: int) -> np.float32:
+    """The score of a pair of rows: the sum of their terms in float64, 32 sums side by side, rounded to float32.
 
-    The product of two float32 is exact in float64, so that the value is the same on every processor, with fused
-    multiplication or without. Both matrices are in C order.
+    The terms are products, squared differences or absolute differences; see `KIND_OF`. Of a distance the score is the
+    negated one: minus the root of the sum of squares, or minus the sum. The product of two float32 is exact in float64,
+    and nothing here is contracted to a fused multiplication, so that the value is the same on every processor. Equal
+    vectors have equal scores. Both matrices are in C order.
     """
-    total = _sum_of_products(queries, query, documents, document)
     size = queries.shape[1]
-    for i in range(size - size % _STEP, size):
-        total += np.float64(queries[query, i]) * np.float64(documents[document, i])
-    return np.float32(total)
+    rest = range(size - size % _STEP, size)
+    if kind == DOT:
+        total = _sum_of_products(queries, query, documents, document)
+        for i in rest:
+            total += np.float64(queries[query, i]) * np.float64(documents[document, i])
+        return np.float32(total)
+    if kind == EUCLIDEAN:
+        total = _sum_of_squares(queries, query, documents, document)
+        for i in rest:
+            difference = np.float64(queries[query, i]) - np.float64(documents[document, i])
+            total += difference * difference
+        return np.float32(0.0) - np.float32(np.sqrt(total))
+    total = _sum_of_differences(queries, query, documents, document)
+    for i in rest:
+        total += abs(np.float64(queries[query, i]) - np.float64(documents[document, i]))
+    return np.float32(0.0) - np.float32(total)
 
 
 @bare
 def score_pairs(
     queries: Vectors,
     documents: Vectors,
-    query: npt.NDArray[np.int64],
-    document: npt.NDArray[np.int64],
+    pairs: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
+    kind: int,
     scores: npt.NDArray[np.float32],
 ) -> None:
     """Fill `scores` with those of the pairs (query[n], document[n]); (pairs,)."""
+    query, document = pairs
     for n in range(query.shape[0]):
-        scores[n] = pair_score(queries, query[n], documents, document[n])
+        scores[n] = pair_score(queries, query[n], documents, document[n], kind)
 
 
 @bare
-def score_all(queries: Vectors, documents: Vectors, scores: npt.NDArray[np.float32]) -> None:
+def score_all(queries: Vectors, documents: Vectors, kind: int, scores: npt.NDArray[np.float32]) -> None:
     """Fill `scores` with those of all pairs; (queries, documents)."""
     for q in range(queries.shape[0]):
         for d in range(documents.shape[0]):
-            scores[q, d] = pair_score(queries, q, documents, d)
+            scores[q, d] = pair_score(queries, q, documents, d, kind)
 
 
 @bare
-def scale_rows(vectors: Vectors, cosine: bool, scaled: Vectors) -> float:
-    """Fill `scaled` with the vectors, of length 1 for a cosine; a vector of zeros stays. Gives the greatest length."""
-    greatest = 0.0
+def scale_rows(vectors: Vectors, cosine: bool, scaled: Vectors, lengths: npt.NDArray[np.float64]) -> None:
+    """Fill `scaled` with the vectors, of length 1 for a cosine, and `lengths` with their lengths; a vector of zeros stays.
+
+    The lengths are those after scaling, (texts,).
+    """
     for row in range(vectors.shape[0]):
         total = 0.0
         for i in range(vectors.shape[1]):
@@ -122,5 +164,4 @@ def scale_rows(vectors: Vectors, cosine: bool, scaled: Vectors) -> float:
         divisor = length if cosine and length > 0 else 1.0
         for i in range(vectors.shape[1]):
             scaled[row, i] = np.float32(vectors[row, i] / divisor)
-        greatest = max(greatest, length / divisor)
-    return greatest
+        lengths[row] = length / divisor

@@ -21,6 +21,7 @@ from xlir_bench.retrieval.search import Heads, Part, Wanted
 
 _NO_VECTORS = np.empty((0, 0), np.float32)
 _NO_BITS = np.empty((0, 0), np.uint64)
+_NO_SQUARES = np.empty(0, np.float32)
 
 
 def count_given(
@@ -81,14 +82,14 @@ def _count(block: Scores, chosen: slice, pool: _Pool, accounts: Accounts, thread
         at = np.repeat(np.arange(rows.start, rows.stop), np.diff(starts))
         own = block[at, pool.judged_at[first:last]]
         # The products are the scores: without vectors, and without an error.
-        queries = Queries(_NO_VECTORS, _NO_BITS, np.zeros(rows.stop - rows.start))
+        queries = Queries.without_vectors(rows.stop - rows.start)
         for column, (low, high) in zip(pool.languages, pairwise(pool.bounds), strict=True):
-            account = accounts.account(part, chosen_rows, column, own, queries.error)
+            account = accounts.account(part, chosen_rows, column, own, queries)
             there = pool.documents[low:high]
             products = np.ascontiguousarray(block[rows, low:high])  # else the kernel is compiled for views as well
             left_out = account.left_out(there)
             products[left_out.query, left_out.document] = -np.inf
-            documents = account.documents(there, _NO_VECTORS, _NO_BITS)
+            documents = account.documents(there, _NO_VECTORS, _NO_BITS, _NO_SQUARES)
             account.count_products(products, queries, documents)
             account.close()
 

@@ -1,6 +1,7 @@
 """The inner loops of counting, compiled. Imported only when ranks are counted: numba takes a second to load.
 
-A block of products comes from a matrix product whose last bits depend on its shape. Here it only sorts out what is
+A block of products comes from a matrix product whose last bits depend on its shape (distances follow from it, see
+`retrieval.pairs`). Here it only sorts out what is
 plainly above or below a judged document; every pair that is nearer than the product's error is scored by
 `dot.pair_score`, whose order of summation is fixed. So no count depends on how queries and documents were cut into
 blocks.
@@ -11,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from xlir_bench.retrieval.blocks import CHUNK, Documents, Found, Judged, LeftOut, Queries, Room, Scores, Tally
+from xlir_bench.retrieval.blocks import CHUNK, EUCLIDEAN, MANHATTAN, Documents, Found, Judged, LeftOut, Queries, Room, Scores, Tally
 from xlir_bench.retrieval.dot import bare, compiled, pair_score
 from xlir_bench.retrieval.leaders import lead
 
@@ -43,13 +44,19 @@ def count_documents(
         part = Documents(
             documents.vectors[begin : begin + width],
             documents.bits[:, begin : begin + width],
+            documents.squares[begin : begin + width],
             documents.greater_ids[begin : begin + width],
             documents.place[begin : begin + width],
             documents.row[begin : begin + width],
         )
         size = part.vectors.shape[0]
         products = found.room.products[: count * size].reshape((count, size))
-        np.dot(queries.vectors, part.vectors.T, products)
+        if queries.kind == MANHATTAN:
+            _score_pairs(products, queries, part)
+        else:
+            np.dot(queries.vectors, part.vectors.T, products)
+            if queries.kind == EUCLIDEAN:
+                _to_distances(products, queries, part)
         for n in range(left_out.query.shape[0]):
             if begin <= left_out.document[n] < begin + size:
                 products[left_out.query[n], left_out.document[n] - begin] = _NOTHING
@@ -57,6 +64,38 @@ def count_documents(
         if q >= 0:
             return q, begin + d
     return -1, -1
+
+
+@bare
+def _score_pairs(products: Scores, queries: Queries, documents: Documents) -> None:
+    """Fill `products` with the scores themselves."""
+    for q in range(products.shape[0]):
+        for d in range(products.shape[1]):
+            products[q, d] = _finite(pair_score(queries.vectors, q, documents.vectors, d, queries.kind))
+
+
+@bare
+def _to_distances(products: Scores, queries: Queries, documents: Documents) -> None:
+    """Replace dot products by negated Euclidean distances, as near as float32 gives them."""
+    zero, two = np.float32(0.0), np.float32(2.0)
+    for q in range(products.shape[0]):
+        row = products[q]
+        length = queries.squares[q]
+        beyond = 0
+        for d in range(row.shape[0]):
+            square = length + documents.squares[d] - two * row[d]
+            beyond += not square < np.inf
+            row[d] = -np.sqrt(square if square > zero else zero)
+        if beyond:
+            # A square is beyond float32, or two of them cancel to no number; the distance itself need not be.
+            for d in range(row.shape[0]):
+                row[d] = _finite(pair_score(queries.vectors, q, documents.vectors, d, queries.kind))
+
+
+@bare
+def _finite(score: np.float32) -> np.float32:
+    """The score, or what is no number for one that float32 cannot hold: minus infinity stands for what is left out."""
+    return score if score > _NOTHING else np.float32(np.nan)
 
 
 @bare
@@ -126,7 +165,7 @@ def _settle(
     room: Room,
 ) -> None:
     """Replace the products of a chunk that are near one of the judgements by scores."""
-    if not query[0].vectors.shape[0]:
+    if not query[0].vectors.shape[0] or query[0].kind == MANHATTAN:
         return  # they are the scores
     judged, near = judgements
     room.marks[:] = False
@@ -167,7 +206,7 @@ def _score(chunk: Scores, query: tuple[Queries, int], document: tuple[Documents,
         room.columns[count] = i
         count += room.marks[i]
     for i in room.columns[:count]:
-        chunk[i] = pair_score(queries.vectors, q, documents.vectors, begin + i)
+        chunk[i] = pair_score(queries.vectors, q, documents.vectors, begin + i, queries.kind)
 
 
 @bare

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from xlir_bench.retrieval.blocks import CHUNK, STRIDE, Documents, Found, Keys, Queries, Scores
+from xlir_bench.retrieval.blocks import CHUNK, EUCLIDEAN, MANHATTAN, STRIDE, Documents, Found, Keys, Queries, Scores
 from xlir_bench.retrieval.dot import bare, pair_score
+from xlir_bench.retrieval.pairs import ROUNDED
 
 _NOTHING = np.float32(-np.inf)
 _SMALLEST = np.finfo(np.float32).min
@@ -20,9 +21,9 @@ def lead(products: Scores, queries: Queries, documents: Documents, found: Found)
     """Offer documents to the heaps of some queries."""
     leaders, best = found.leaders, found.room.best
     depth = leaders.shape[1]
-    given = not queries.vectors.shape[0]
+    given = not queries.vectors.shape[0] or queries.kind == MANHATTAN
     for q in range(products.shape[0]):
-        row, error, heap = products[q], queries.error[q], leaders[q]
+        row, error, heap = products[q], (queries.error[q], queries.kind), leaders[q]
         least = _least(heap[0], error) if heap[0] else _guess(row, best, depth, error)
         for begin in range(0, row.shape[0], CHUNK):
             chunk = row[begin : begin + CHUNK]
@@ -47,7 +48,7 @@ def _score_of(queries: Queries, q: int, documents: Documents, d: int) -> np.floa
     shared = np.uint64(words == 0)
     for word in range(words):
         shared |= queries.bits[q, word] & documents.bits[word, d]
-    return pair_score(queries.vectors, q, documents.vectors, d) if shared else np.float32(0.0)
+    return pair_score(queries.vectors, q, documents.vectors, d, queries.kind) if shared else np.float32(0.0)
 
 
 @bare
@@ -74,21 +75,31 @@ def documents_of(keys: Keys) -> tuple[Scores, npt.NDArray[np.int64]]:
 
 
 @bare
-def _least(key: np.uint64, error: float) -> np.float32:
-    """A float32 that no product of a score not below that of a key is below."""
+def _least(key: np.uint64, error: tuple[float, int]) -> np.float32:
+    """A float32 that no product of a score not below that of a key is below.
+
+    Args:
+        key: see `key_of`.
+        error: of the query's products, and the kind of its scores.
+    """
     bits = key >> _PLACES
     bits = bits ^ _SIGN if bits & _SIGN else bits ^ _ALL
-    return _below(np.uint32(bits).view(np.float32), error)
+    return _below(np.uint32(bits).view(np.float32), error[0], error[1])
 
 
 @bare
-def _below(score: np.float32, error: float) -> np.float32:
+def _below(score: np.float32, error: float, kind: int) -> np.float32:
+    wide = np.float64(score)
+    # See `pairs.band`.
+    low = -np.sqrt(wide * wide * (1 + ROUNDED) + error) if kind == EUCLIDEAN else wide - error
     # Minus infinity is that of a document that is left out.
-    return max(np.nextafter(np.float32(np.float64(score) - error), _NOTHING), _SMALLEST)
+    return max(np.nextafter(np.float32(low), _NOTHING), _SMALLEST)
 
 
 @bare
-def _guess(row: npt.NDArray[np.float32], best: npt.NDArray[np.float32], depth: int, error: float) -> np.float32:
+def _guess(
+    row: npt.NDArray[np.float32], best: npt.NDArray[np.float32], depth: int, error: tuple[float, int]
+) -> np.float32:
     """A product that all of the first `depth` documents of the row reach: guessed from every 16th, then checked."""
     if row.shape[0] // STRIDE <= best.shape[0]:
         return _SMALLEST
@@ -103,7 +114,7 @@ def _guess(row: npt.NDArray[np.float32], best: npt.NDArray[np.float32], depth: i
     enough = 0
     for i in range(row.shape[0]):
         enough += row[i] >= best[-1]
-    return _below(best[-1], 2 * error) if enough >= depth else _SMALLEST
+    return _below(best[-1], 2 * error[0], error[1]) if enough >= depth else _SMALLEST
 
 
 @bare

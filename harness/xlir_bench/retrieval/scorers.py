@@ -11,7 +11,7 @@ from xlir_bench.collection import Collection, Integers
 from xlir_bench.encoders.protocol import Lexical, Similarity, Vectors
 from xlir_bench.errors import InputError
 from xlir_bench.external_code import external_code
-from xlir_bench.retrieval.pairs import Scores, scaled
+from xlir_bench.retrieval.pairs import KIND_OF, Scores, scaled
 
 
 class Scorer(Protocol):
@@ -28,12 +28,12 @@ class Scorer(Protocol):
 
 
 class DenseScorer:
-    """Vectors, whose products are scores. Counting takes them as they are and asks for no block.
+    """Vectors, compared pair by pair. Counting takes them as they are and asks for no block.
 
     Attributes:
         queries: as encoded, (queries, dimensions).
         documents: as encoded, (documents, dimensions).
-        similarity: cosine or dot.
+        similarity: how a query's and a document's vectors are compared.
     """
 
     def __init__(self, queries: Vectors, documents: Vectors, similarity: Similarity) -> None:
@@ -48,7 +48,7 @@ class DenseScorer:
         def scores(queries: Integers) -> Scores:
             chosen, _ = scaled(self.queries[queries], self.similarity)
             block = np.empty((len(queries), len(pool)), np.float32)
-            score_all(chosen, pool, block)
+            score_all(chosen, pool, KIND_OF[self.similarity], block)
             return block
 
         return scores

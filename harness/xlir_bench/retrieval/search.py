@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from xlir_bench.collection import Collection, Integers, Judgements
 from xlir_bench.encoders.protocol import Similarity, Vectors
-from xlir_bench.retrieval.pairs import occupied, scaled, scores_of
+from xlir_bench.retrieval.blocks import DOT
+from xlir_bench.retrieval.pairs import KIND_OF, occupied, scaled, scores_of
 
 DEPTH = 100
 """Documents at the top of each ranking that are kept by name, for the measures of what language the top is in."""
@@ -166,7 +167,7 @@ class Search:
         wanted: who searches, and what is judged.
         vectors: of `wanted.queries`, of length 1 where the similarity is cosine; (queries, dimensions).
         own: the score of each judged document, by `dot.pair_score`; (judgements,).
-        similarity: how a document's vectors are to be scaled.
+        similarity: how a query's and a document's vectors are compared.
         heads: what is kept of the tops of rankings.
     """
 
@@ -185,12 +186,13 @@ class Search:
             wanted: who searches, and what is judged.
             queries: vectors of `wanted.queries` as encoded; (queries, dimensions).
             judged: vectors of `wanted.judged` as encoded; (documents, dimensions).
-            similarity: cosine or dot.
+            similarity: how a query's and a document's vectors are compared.
             heads: what is to be kept of the tops of rankings.
         """
         vectors, _ = scaled(queries, similarity)
         documents, _ = scaled(judged, similarity)
-        own = scores_of(vectors, documents, wanted.query, np.searchsorted(wanted.judged, wanted.document))
+        pairs = wanted.query, np.searchsorted(wanted.judged, wanted.document)
+        own = scores_of(vectors, documents, *pairs, similarity)
         return Search(wanted, vectors, own, similarity, heads)
 
     def side(self, language: str) -> Side:
@@ -203,7 +205,9 @@ class Search:
             vectors = np.require(vectors, requirements=["C", "W"])
             lengths = np.sqrt(np.einsum("qd,qd->q", vectors, vectors, dtype=np.float64))
             terms = np.count_nonzero(vectors, axis=1)
-            mostly_zero = 2 * terms.sum() <= vectors.size
+            # Only a product is known to be 0 where two vectors have no number in common.
+            products = KIND_OF[self.similarity] == DOT
+            mostly_zero = products and 2 * terms.sum() <= vectors.size
             bits = occupied(vectors) if mostly_zero else np.empty((len(vectors), 0), np.uint64)
             self._sides[key] = Side(vectors, bits, lengths, terms)
         return self._sides[key]

@@ -32,7 +32,7 @@ from xlir_bench.errors import InputError
 from xlir_bench.retrieval.blas import one_thread_per_product
 from xlir_bench.retrieval.blocks import Queries
 from xlir_bench.retrieval.counts import Counts
-from xlir_bench.retrieval.pairs import Bits, occupied, product_error, scaled
+from xlir_bench.retrieval.pairs import KIND_OF, Bits, Scores, occupied, scaled, score_error
 from xlir_bench.retrieval.search import Part, Search, Side
 
 if TYPE_CHECKING:
@@ -172,12 +172,14 @@ class _Step:
         rows: places in the shard; (documents,).
         vectors: scaled; (documents, dimensions).
         bits: see `blocks.Documents`; (words, documents).
+        squares: squared lengths; (documents,).
         lengths: of each piece, the greatest length of a vector.
     """
 
     rows: Integers
     vectors: Vectors
     bits: Bits
+    squares: Scores
     lengths: Sequence[Future[float]]
 
     @staticmethod
@@ -191,6 +193,7 @@ class _Step:
         step = np.empty((len(rows), vectors.shape[1]), np.float32)
         words = side.bits.shape[1]
         bits = np.empty((words, len(rows)), np.uint64)
+        squares = np.empty(len(rows), np.float32)
         # Documents of one language mostly stand together, and then nothing is copied but what is scaled.
         together = int(rows[-1] - rows[0]) == len(rows) - 1
 
@@ -198,12 +201,14 @@ class _Step:
             part = rows[at : at + _COLUMNS]
             piece = slice(at, at + len(part))
             chosen = vectors[part[0] : part[-1] + 1] if together else vectors[part]
-            step[piece], longest = scaled(chosen, similarity)
+            step[piece], lengths = scaled(chosen, similarity)
+            with np.errstate(over="ignore"):  # a score of such a length is computed by itself, or refused by name
+                squares[piece] = lengths**2
             if words:
                 bits[:, piece] = occupied(step[piece]).T
-            return longest
+            return float(lengths.max())
 
-        return _Step(rows, step, bits, [pool.submit(scale, at) for at in range(0, len(rows), _COLUMNS)])
+        return _Step(rows, step, bits, squares, [pool.submit(scale, at) for at in range(0, len(rows), _COLUMNS)])
 
 
 @dataclass(frozen=True)
@@ -228,12 +233,15 @@ class _Side:
             before.result()
         longest = max(length.result() for length in step.lengths)
         side = self.queries
-        error = product_error(side.terms[block], side.lengths[block], longest)
+        lengths, kind = side.lengths[block], KIND_OF[self.search.similarity]
+        error = score_error(side.terms[block], lengths, longest, kind)
+        squares = np.square(lengths).astype(np.float32)
+        queries = Queries(side.vectors[block], side.bits[block], error, squares, kind)
         own = self.search.own[self.part.judged(block)]
-        account = self.accounts.account(self.part, block, self.column, own, error)
+        account = self.accounts.account(self.part, block, self.column, own, queries)
         account.count(
-            Queries(side.vectors[block], side.bits[block], error),
-            account.documents(step.rows, step.vectors, step.bits),
+            queries,
+            account.documents(step.rows, step.vectors, step.bits, step.squares),
             account.left_out(step.rows),
             _COLUMNS,
         )

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from xlir_bench.encoders.protocol import Similarity
 from xlir_bench.errors import InputError, first_problem
 from xlir_bench.submissions.untrusted import parse_json, read_bytes
 
@@ -34,6 +35,7 @@ class ImportedModel(_Part):
         revision: as published: a commit, or a word such as `external` for figures from the model's own card.
         licence, reference, released: as published.
         parameters, dimensions, max_length: numbers; None where unknown.
+        similarity: how vectors are compared; None where unknown, or where it is none of ours.
         trained_on: names of data sets, as published; None where nothing was said, which is not the same as none.
         languages: ours, of those published that we know.
     """
@@ -46,6 +48,7 @@ class ImportedModel(_Part):
     parameters: Annotated[int, Field(ge=0, le=10**14)] | None = None
     dimensions: Annotated[int, Field(ge=1, le=10**6)] | None = None
     max_length: Annotated[int, Field(ge=1, le=10**8)] | None = None
+    similarity: Similarity | None = None
     trained_on: Annotated[tuple[_Text, ...], Field(max_length=2000)] | None = None
     languages: Annotated[tuple[_Code, ...], Field(max_length=500)] = ()
 

@@ -12,10 +12,11 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from xlir_bench.encoders.protocol import Similarity
 from xlir_bench.errors import InputError, MissingResourceError, first_problem
 from xlir_bench.files import replacing
 from xlir_bench.languages import LANGUAGES
@@ -172,9 +173,17 @@ def _model(meta: object, encoder: _Encoder) -> ImportedModel:
         parameters=number("n_parameters"),
         dimensions=number("embed_dim"),
         max_length=number("max_tokens"),
+        similarity=_similarity(given),
         trained_on=tuple(sorted({printable(name) for name in names})) if names is not None else None,
         languages=tuple(code for code in ours if code in LANGUAGES),
     )
+
+
+def _similarity(meta: Mapping[str, Any]) -> Similarity | None:
+    """How vectors are compared: as mteb states it, else as our export states it beside mteb's fields."""
+    ours = meta.get("xlir_bench")
+    stated = (meta.get("similarity_fn_name"), ours.get("similarity") if isinstance(ours, dict) else None)
+    return next((known for name in stated for known in get_args(Similarity) if known == name), None)
 
 
 def _results(document: object, where: str) -> Iterator[ImportedResult]:

@@ -210,6 +210,8 @@ def _agreement(manifest: Manifest, entry: Entry) -> Iterator[tuple[Severity, str
         yield "error", f"was made with the adapter {printable(used)}, and the manifest declares {manifest.adapter}"
     if manifest.prompts is not None and model.prompts != manifest.prompts.model_dump():
         yield "error", f"was made with the prompts {printable(model.prompts)}, and the manifest declares others"
+    if manifest.similarity is not None and model.similarity not in (None, manifest.similarity):
+        yield "error", f"was measured with {model.similarity}, and the manifest declares {manifest.similarity}"
     if manifest.source.hub is not None and model.revision not in (None, manifest.source.revision):
         yield "error", f"was made with revision {printable(model.revision)}, and the manifest declares another"
     language_support = manifest.languages.language_support()

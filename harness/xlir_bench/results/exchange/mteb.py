@@ -33,6 +33,9 @@ _OWN_SPLIT = "test"
 _CORE = ("setting", "query_language", "document_language", "measure", "value", "queries", "documents")
 _DESCRIBED = ("suite", "model", "harness", "environment", "timing", "summary", "scores", "schema_version", "created")
 
+_MTEB_SIMILARITIES = ("cosine", "dot")
+"""Of ours, those that mteb's `ModelMeta` takes as a text; a file with another one is not loaded."""
+
 Place = tuple[str, str, str]
 """Setting, query language, document language: a row."""
 
@@ -196,7 +199,7 @@ def _model_meta(entry: Entry) -> dict[str, Any]:
         "public_training_data": None,
         "framework": [],
         "reference": f"https://huggingface.co/{model.id}" if entry.model_name == model.id else None,
-        "similarity_fn_name": details.get("similarity", "cosine"),
+        "similarity_fn_name": model.similarity if model.similarity in _MTEB_SIMILARITIES else None,
         "use_instructions": any(model.prompts.values()),
         "training_datasets": None,
         "adapted_from": None,
@@ -204,7 +207,8 @@ def _model_meta(entry: Entry) -> dict[str, Any]:
         "modalities": ["text"],
         "model_type": ["dense"],
         "loader": None,
-        "xlir_bench": {"id": model.id, "fingerprint": model.fingerprint, "prompts": model.prompts, "details": details},
+        "xlir_bench": {"id": model.id, "fingerprint": model.fingerprint, "prompts": model.prompts, "details": details}
+        | {"similarity": model.similarity},
     }
 
 

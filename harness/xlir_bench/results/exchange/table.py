@@ -31,6 +31,7 @@ def long_table(results: Sequence[Result]) -> dict[str, list[Any]]:
             "model_id": result.model.id,
             "revision": result.model.revision,
             "model_fingerprint": result.model.fingerprint,
+            "similarity": result.model.similarity,
             "harness": result.harness.get("version"),
             "created": result.created,
         }
