@@ -2,14 +2,14 @@
 
 `normalise` turns any BCP 47 or ISO 639 tag into the one code that the harness uses:
 
-- the language as ISO 639-1 where it has such a code, else ISO 639-3, by the registry of the package `langcodes`: `zho` is
-  `zh`, `iw` is `he`, `tl` and `tgl` are `fil` (Filipino is the standard form of Tagalog);
+- the language as ISO 639-1 where it has such a code, else ISO 639-3, by the registry in the package `langcodes`: `zho`
+  is `zh`, `iw` is `he`, `tl` and `tgl` are `fil` (Filipino is the standard form of Tagalog);
 - a member of a macrolanguage that stands for the whole, in CLDR's judgement, has the code of the whole: `cmn` is `zh`,
-  `arb` is `ar`, `swh` is `sw`. So has `nb` that of Norwegian, `no`, and `pbt` that of Pashto, `ps`. Nynorsk (`nn`), Dari
-  (`prs`), Twi (`tw`), Fante (`fat`) and Cusco Quechua (`quz`) keep codes of their own: collections hold them beside the
-  language that CLDR would take them for;
-- a script only where it is not the one in which the language is usually written: `zh-Hant` stays, `zh-Hans` is `zh`, and
-  `eng_Latn` is `en`. A region counts only where it implies such a script: `zh-TW` is `zh-Hant`, `pt-BR` is `pt`.
+  `arb` is `ar`, `swh` is `sw`. So has `nb` that of Norwegian, `no`, and `pbt` that of Pashto, `ps`. Nynorsk (`nn`),
+  Dari (`prs`), Twi (`tw`), Fante (`fat`) and Cusco Quechua (`quz`) keep codes of their own: collections hold them
+  beside the language that they would be taken for;
+- a script only where it is not the one in which the language is usually written: `zh-Hant` stays, `zh-Hans` is `zh`,
+  and `eng_Latn` is `en`. A region counts only where it implies such a script: `zh-TW` is `zh-Hant`, `pt-BR` is `pt`.
 
 The table `LANGUAGES` lists what is known of a language; `tools/languages/build.py` generates it from WALS, Joshi et al.
 2020, Glottolog and CLDR. A code outside the table is measured like any other, but belongs to no family and no class.
@@ -176,15 +176,16 @@ def full_name(tag: str) -> str:
 def _code_of(tag: str) -> str | None:
     """The code of a tag; None where it names no language."""
     from langcodes import Language as Tag
-    from langcodes import LanguageTagError
+    from langcodes.tag_parser import LanguageTagError
 
     try:
         parsed = Tag.get(tag.strip())
         valid = parsed.is_valid()
     except LanguageTagError:
         return None
-    name = parsed.language
-    if not valid or name is None or name in _NO_LANGUAGE or name.startswith("x-"):
+    stated = name = parsed.language
+    # Of a tag such as `my-own` the second part is read as an extension of the language; those that exist are replaced.
+    if not valid or parsed.extlangs or stated is None or name is None or name in _NO_LANGUAGE or name.startswith("x-"):
         return None
     if name == "fa" and parsed.territory == "AF":  # the registry replaces `prs` by this
         name = "prs"
@@ -192,7 +193,7 @@ def _code_of(tag: str) -> str | None:
         name = _WHOLE[name]
     elif name not in _APART:
         name = Tag.make(language=name).prefer_macrolanguage().language or name
-    return _with_script(name, _script(parsed.language, parsed.script, parsed.territory))
+    return _with_script(name, _script(stated, parsed.script, parsed.territory))
 
 
 def _script(name: str, stated: str | None, territory: str | None) -> str | None:
@@ -211,10 +212,11 @@ def _with_script(name: str, script: str | None) -> str:
     from langcodes import Language as Tag
     from langcodes.data_dicts import LIKELY_SUBTAGS
 
+    usual: str | None = None
     if name in LANGUAGES:
         usual = LANGUAGES[name].script
-    else:
-        usual = Tag.make(language=name).maximize().script if name in LIKELY_SUBTAGS else None
+    elif name in LIKELY_SUBTAGS:
+        usual = Tag.make(language=name).maximize().script
     if script is None or script == usual or script in _WRITTEN_IN.get(usual or "", ()):
         return name
     return f"{name}-{script}"

@@ -10,8 +10,8 @@ import pytest
 from xlir_bench.encoders import Model, ModelInfo
 from xlir_bench.errors import InputError
 from xlir_bench.evaluation import evaluate
-from xlir_bench.suites import Group, find, load, look_up
 from xlir_bench.languages import normalise
+from xlir_bench.suites import Group, find, load, look_up
 from xlir_bench.suites.mteb_task import subset_languages
 
 mteb = pytest.importorskip("mteb", reason="install the extra `mteb`")

@@ -20,10 +20,10 @@ Which languages, and which row of a source is which language, is stated by `sele
 - wals: ID in WALS. joshi: name in `lang2tax.txt`; empty where the list has no entry that is certainly this language. It
   names some languages twice, once with class 0 from a list of WALS names; the name here is the other one.
 
-A language that WALS does not list, `wals` being empty, has the family and the genus of those languages of this table that
-share the smallest group of Glottolog with it, where they all agree; `family` instead of an ID takes only the family. WALS
-puts creoles into the family `other` and Glottolog beside the language that gave them their words, so a creole counts only
-among creoles. What no source says is left empty in the table.
+A language that WALS does not list, `wals` being empty, has the family and the genus of those languages of this table
+that share the smallest group of Glottolog with it, where they all agree; `family` instead of an ID takes only the
+family. WALS puts creoles into the family `other` and Glottolog beside the language that gave them their words, so a
+creole counts only among creoles. What no source says is left empty in the table.
 """
 
 from __future__ import annotations
@@ -100,9 +100,7 @@ def table(
     return rows
 
 
-def kin_of_relatives(
-    lineage: tuple[str, ...], groups: Mapping[str, tuple[str, ...]], listed: Mapping[str, Kin]
-) -> Kin:
+def kin_of_relatives(lineage: tuple[str, ...], groups: Mapping[str, tuple[str, ...]], listed: Mapping[str, Kin]) -> Kin:
     """Family and genus that the listed languages of the smallest group of a lineage share; empty where they do not."""
     for depth in range(len(lineage), 0, -1):
         kin = {listed[code] for code, other in groups.items() if code in listed and other[:depth] == lineage[:depth]}

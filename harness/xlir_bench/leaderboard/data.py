@@ -181,7 +181,7 @@ def compare_payload(
     sections: Sequence[Section], roster: Roster, tables: Sequence[Table], tests: Sequence[Pairwise]
 ) -> dict[str, Any]:
     """What the comparison's script draws: means per encoder and suite, and what was tested of each pair."""
-    suites = []
+    suites: list[dict[str, Any]] = []
     for section, table, found in zip(sections, tables, tests, strict=True):
         kept = [at for at, column in enumerate(table.columns) if _compared(column.key)]
         numbers = [roster[entrant.encoder].number for entrant in section.entrants]
@@ -219,7 +219,7 @@ def compare_payload(
             }
         )
     encoders = [[p.title, p.subtitle, p.page, p.origin] for p in roster.values()]
-    names = {code: language.name for code, language in LANGUAGES.items()}
+    names = {code: _name_and_family(code)[0] for suite in suites for code in suite["languages"]}
     return {"encoders": encoders, "suites": suites, "languages": names}
 
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from xlir_bench.collection import Collection
 from xlir_bench.errors import InputError, MissingResourceError, XlirError, unknown_name
-from xlir_bench.suites.judged import Qrel, judged_collection, without_self_matches
 from xlir_bench.languages import UNKNOWN_LANGUAGE, normalise
+from xlir_bench.suites.judged import Qrel, judged_collection, without_self_matches
 from xlir_bench.suites.library import LibraryRecords, LibrarySource, library, library_version
 from xlir_bench.suites.stored import read_records
 

@@ -107,4 +107,3 @@ def library_version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
-

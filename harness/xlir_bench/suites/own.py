@@ -89,8 +89,8 @@ def _languages(place: Path, names: list[str]) -> list[str]:
     strange = [name for name in names if not is_listed(name)]
     if strange:
         raise InputError(
-            f"{place}: no listed languages: {', '.join(strange)}; rename them to the tags of their languages (de, pt-BR), "
-            "or move them out of the folder; a collection of one language can be given by itself, with --languages CODE"
+            f"{place}: not named by a listed language: {', '.join(strange)}; rename them to tags of their languages "
+            "(de, pt-BR), or move them away; a collection of one language can be given by itself, with --languages CODE"
         )
     found = distinct(names, f"{place}:")
     return [found[code] for code in sorted(found)]

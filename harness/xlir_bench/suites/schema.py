@@ -81,8 +81,8 @@ class Suite(BaseModel):
         description: what it measures, one or two sentences.
         licence: SPDX identifier of the texts.
         citation: where it was published.
-        languages: codes of all its languages. They may be declared as any tags (`pt-BR`); a source of files then has the
-            tags as `names`.
+        languages: codes of all its languages. They may be declared as any tags (`pt-BR`); a source of files then has
+            the tags as `names`.
         source: how it is read.
         settings: per setting, the names of its measures; the first is primary.
         optional_settings: likewise, of settings that are measured only where they are asked for by name.
