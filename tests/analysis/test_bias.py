@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from oracles import GivenScores, ranking
 
 from xlir_bench.analysis import analysed
-from xlir_bench.analysis.bias import measure_bias
+from xlir_bench.analysis.bias import GROUPS, _grouped, measure_bias
 from xlir_bench.analysis.questions import Questions
 from xlir_bench.collection import Collection, Judgements, Texts
 from xlir_bench.encoders import resolve
@@ -142,6 +142,14 @@ def test_peer_is_there_where_a_language_has_several_relevant_documents():
     collection = Collection(base.queries, base.documents, more, base.questions)
     bias, _ = bias_of(collection, np.random.default_rng(3).random((12, 36)))
     assert 0 < bias.summary["PEER"] <= 1
+
+
+def test_groups_take_a_languages_script_and_keep_what_is_not_known_apart():
+    values = {"en": 1.0, "zh": 2.0, "zh-Hant": 4.0, "eo": 5.0, "acq": 6.0, "ab": 7.0}
+    grouped = {axis: _grouped(values, of) for axis, of in GROUPS.items()}
+    assert grouped["family"] == {"Indo-European": 1.0, "Sino-Tibetan": 3.0, "unknown": 5.0, "Afro-Asiatic": 6.0}
+    assert grouped["script"] == {"Latn": 3.0, "Hans": 2.0, "Hant": 4.0, "Arab": 6.0}
+    assert grouped["resource_class"] == {"5": pytest.approx(7 / 3), "1": 5.0, "unknown": 6.0}
 
 
 def test_one_language_has_no_figures_and_a_note():

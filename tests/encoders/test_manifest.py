@@ -6,6 +6,7 @@ import pytest
 
 from xlir_bench.encoders import LanguageSupport, bundled, manifest
 from xlir_bench.encoders.checkpoint import Settings
+from xlir_bench.encoders.manifest import Languages
 from xlir_bench.errors import InputError
 from xlir_bench.languages import LANGUAGES
 from xlir_bench.resources import folder
@@ -174,3 +175,29 @@ def test_what_an_unknown_language_becomes():
     assert told.treated_as("te", "m") == "hi"
     assert blind.treated_as("te", "m") == "te"
     blind.check(["te"], "m")
+
+
+@pytest.mark.parametrize(
+    ("declared", "support"),
+    [
+        ({"supported": ["zho", "pt-BR", "nb"]}, LanguageSupport(known=frozenset({"zh", "pt", "no"}))),
+        ({"supported": {"all-but": ["tgl", "EN"]}}, LanguageSupport(unknown=frozenset({"fil", "en"}))),
+        ({"fallback": "eng_Latn"}, LanguageSupport(fallback="en")),
+        ({"fallback": "as-is"}, LanguageSupport(fallback="as-is")),
+    ],
+)
+def test_languages_may_be_declared_by_any_tag(declared, support):
+    assert Languages.model_validate(declared).language_support() == support
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"supported": ["zh", "cmn"]}, "the list has both zh and cmn"),
+        ({"supported": {"all-but": ["tee"]}}, "unknown language 'tee': the table does not list Huehuetla Tepehua"),
+        ({"fallback": "english"}, r"did you mean English \(en\)"),
+    ],
+)
+def test_a_declared_language_is_one_that_the_table_lists(declared, message):
+    with pytest.raises(ValueError, match=message):
+        Languages.model_validate(declared)

@@ -32,6 +32,14 @@ def test_a_budget_is_absolute_or_a_share(written, budget):
     assert Rule(budget=written).budget == budget
 
 
+def test_languages_of_a_rule_are_named_by_any_tag():
+    rule = Rule(query_languages=("deu", "pt-BR"), setting="cross-lingual", document_languages=("zho",), budget=0.1)
+    assert (rule.query_languages, rule.document_languages) == (("de", "pt"), ("zh",))
+    for tags, message in ((("zh", "cmn"), "the list has both zh and cmn"), (("xx",), "unknown language 'xx'")):
+        with pytest.raises(ValueError, match=message):
+            Rule(query_languages=tags, budget=0.1)
+
+
 def test_each_is_one_check_per_language_and_both_sides_one_per_pair(make_run):
     sides = {"query_languages": "each", "document_languages": "each"}
     assert languages(asked(make_run, Rule(query_languages="each", budget=0.1))) == {("de", "*"), ("en", "*")}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
 
 import pytest
 
+from xlir_bench.languages import LANGUAGES, known
 from xlir_bench.leaderboard import colour
 from xlir_bench.leaderboard.wording import magnitude, number, ordered_labels, short_share
 
@@ -42,6 +44,19 @@ def test_languages_stand_beside_their_relatives_and_then_beside_their_script():
     ordered = ordered_labels(codes)
     assert [label.code for label in ordered] == ["de", "en", "es", "ru", "hi", "el", "ar", "tr", "vi", "zh", "th"]
     assert [label.code for label in ordered if label.opens_family] == ["ar", "tr", "vi", "zh", "th"]
+
+
+def test_all_languages_stand_in_blocks_of_families_and_those_of_none_last():
+    ordered = ordered_labels([*LANGUAGES, "zh-Hant", "ab"])
+    assert len({label.code for label in ordered}) == len(ordered) == len(LANGUAGES) + 2
+    families = [row.family if (row := known(label.code)) else None for label in ordered]
+    blocks = [family for family, _ in groupby(families)]
+    assert blocks[0] == "Indo-European"
+    assert blocks[-1] is None
+    assert len(set(blocks)) == len(blocks) == 1 + sum(label.opens_family for label in ordered)
+    described = {label.code: label.description for label in ordered}
+    assert described["zh-Hant"] == "Chinese (Hant) (Sino-Tibetan, Chinese; script Hant)"
+    assert (described["eo"], described["ab"]) == ("Esperanto (script Latn)", "ab")
 
 
 def test_an_unknown_language_is_called_by_its_code_and_comes_last():

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from oracles import GivenScores
 
-from xlir_bench.languages import LANGUAGES
+from xlir_bench.languages import LANGUAGES, normalise
+from xlir_bench.languages import LANGUAGES as TABLE
 from xlir_bench.results.exchange import Entry, read_entries, write_mteb
 from xlir_bench.results.exchange.mteb_tasks import MTEB_TASKS, alpha3, language_script, mteb_key
 
@@ -114,6 +115,19 @@ def test_in_mlqa_the_first_language_of_a_subset_is_that_of_the_corpus():
 def test_every_language_of_ours_has_a_name_in_mteb(code):
     assert len(alpha3(code)) == 3
     assert len(language_script(code)) == 8
+
+
+@pytest.mark.parametrize(
+    ("code", "tag"),
+    [("af", "afr-Latn"), ("zh", "zho-Hans"), ("zh-Hant", "zho-Hant"), ("ko", "kor-Hang"), ("acq", "acq-Arab")],
+)
+def test_languages_and_scripts_are_written_as_mteb_does(code, tag):
+    assert language_script(code) == tag
+    assert normalise(tag) == code
+
+
+def test_every_listed_language_is_read_back_from_the_tag_that_is_written():
+    assert {code: normalise(language_script(code)) for code in TABLE} == {code: code for code in TABLE}
 
 
 def test_the_keys_of_measures_are_those_of_mteb():

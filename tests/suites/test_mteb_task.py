@@ -10,8 +10,8 @@ import pytest
 from xlir_bench.encoders import Model, ModelInfo
 from xlir_bench.errors import InputError
 from xlir_bench.evaluation import evaluate
+from xlir_bench.languages import normalise
 from xlir_bench.suites import Group, find, load, look_up
-from xlir_bench.suites.library import language_code
 from xlir_bench.suites.mteb_task import subset_languages
 
 mteb = pytest.importorskip("mteb", reason="install the extra `mteb`")
@@ -245,7 +245,7 @@ def test_one_task_of_distinct_languages_is_one_suite():
      ("nob-Latn", "no")],
 )  # fmt: skip
 def test_codes_are_mapped_to_ours_once(tag, code):
-    assert language_code(tag) == code
+    assert normalise(tag) == code
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,6 @@ def test_a_beir_folder_of_ones_own_is_in_the_language_of_its_name_or_of_the_opti
     rows = [{"_id": "d", "title": "", "text": "x"}], [{"_id": "q", "text": "?"}], [("q", "d", 1)]
     named, unnamed = beir_folder(tmp_path / "tr", *rows), beir_folder(tmp_path / "mine", *rows, split="dev")
     assert load(find(str(named))).languages == ("tr",)
-    assert load(find(str(unnamed))).languages == ("und",)
     assert load(find(str(unnamed)), languages=["fr"]).languages == ("fr",)
     assert find(str(unnamed)).source.split == "dev"
 

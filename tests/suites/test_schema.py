@@ -43,7 +43,7 @@ def test_settings_stand_in_one_order_and_measures_in_the_files(written):
         ({"settings": {"monolingual": []}}, r"settings\.monolingual: Tuple should have at least 1 item"),
         ({"settings": {"bilingual": ["AP"]}}, r"settings\.bilingual"),
         ({"languages": ["ar", "xx"]}, r"languages: unknown language 'xx'"),
-        ({"languages": ["ar", "ar"]}, r"languages: a language is listed twice"),
+        ({"languages": ["ar", "ar"]}, r"languages: the list has ar twice"),
         ({"languages": ["ar"]}, r"one language has the monolingual setting only"),
         ({"source": {"reader": "tar"}}, r"source: Input tag 'tar'"),
         ({"source": {"reader": "beir", "splits": "dev"}}, r"source\.beir\.splits: Extra inputs"),

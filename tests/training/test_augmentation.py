@@ -22,6 +22,13 @@ from xlir_bench.training.augmentation import (
 )
 
 CODES = sorted(LANGUAGES)
+
+
+def kin_of(code, level):
+    """The genus or family of a language; one of which it is not known has no relatives."""
+    return getattr(LANGUAGES[code], level) or code
+
+
 PAIR = st.tuples(st.sampled_from(CODES), st.sampled_from(CODES)).filter(lambda pair: pair[0] != pair[1])
 PAIRS_WITH_MASS = st.lists(st.tuples(PAIR, st.integers(0, 10**6)), min_size=1, max_size=30).filter(
     lambda rows: any(mass for _, mass in rows)
@@ -62,7 +69,7 @@ def test_relatives_take_exactly_their_share_and_divide_it_by_mass(rows, percent,
     within = None if percent is None else percent / 100
     pairs, masses = [pair for pair, _ in rows], [mass for _, mass in rows]
     shares = language_pair_shares(pairs, masses, Augmentation(level=level, within_family=within))
-    related = [getattr(LANGUAGES[x], level) == getattr(LANGUAGES[y], level) for x, y in pairs]
+    related = [kin_of(x, level) == kin_of(y, level) for x, y in pairs]
     totals = {kind: sum(m for m, r in zip(masses, related, strict=True) if r == kind) for kind in (True, False)}
     for share, mass, kin in zip(shares, masses, related, strict=True):
         if percent is None or not all(totals.values()):
@@ -72,6 +79,12 @@ def test_relatives_take_exactly_their_share_and_divide_it_by_mass(rows, percent,
             expected = wanted * Fraction(mass, totals[kin])
         assert share == pytest.approx(float(expected), rel=1e-9, abs=1e-15)
     assert shares.sum() == pytest.approx(1.0)
+
+
+def test_languages_of_no_known_family_are_related_to_themselves_alone():
+    assert not Augmentation(level="family").related("eo", "en")
+    assert not Augmentation().related("eo", "la")
+    assert Augmentation().related("eo", "eo")
 
 
 def test_english_and_hindi_are_of_one_family_and_not_of_one_genus():
@@ -88,9 +101,9 @@ def test_a_language_is_lent_what_it_lacks_as_far_as_its_relatives_have_it(counts
     lent = borrowed_counts(counts, Augmentation(fill=fill, level=level))
     kin = defaultdict(list)
     for code in counts:
-        kin[getattr(LANGUAGES[code], level)].append(code)
+        kin[kin_of(code, level)].append(code)
     for code, own in counts.items():
-        relatives = [other for other in kin[getattr(LANGUAGES[code], level)] if other != code]
+        relatives = [other for other in kin[kin_of(code, level)] if other != code]
         there = sum(counts[other] for other in relatives)
         sources = lent.get(code, {})
         assert sum(sources.values()) == min(max(fill - own, 0), there)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from xlir_bench.analysis.questions import Column, Floats, Questions, ends
 from xlir_bench.collection import Integers
-from xlir_bench.languages import LANGUAGES, Language
+from xlir_bench.languages import Language, known
 from xlir_bench.measures import equal_rank, preference, statistics
 from xlir_bench.measures.preference import RelevantRanks
 from xlir_bench.results import Bias
@@ -20,7 +20,7 @@ SHARE_CUTOFF = 10
 EXPOSURE_CUTOFF = 100
 
 GROUPS: dict[str, Callable[[Language], str]] = {
-    "family": lambda language: language.family,
+    "family": lambda language: language.family or "unknown",
     "script": lambda language: language.script,
     "resource_class": lambda language: "unknown" if language.resource_class is None else str(language.resource_class),
 }
@@ -265,6 +265,7 @@ def _grouped(values: dict[str, float], group_of: Callable[[Language], str]) -> d
     """Means over the languages of each group; a code that the table of languages does not know has none."""
     found: dict[str, list[float]] = {}
     for code, value in values.items():
-        if code in LANGUAGES:
-            found.setdefault(group_of(LANGUAGES[code]), []).append(value)
+        row = known(code)
+        if row is not None:
+            found.setdefault(group_of(row), []).append(value)
     return {group: round(float(np.mean(parts)), 6) for group, parts in sorted(found.items())}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from xlir_bench.languages import normalise
     from xlir_bench.training.build import Derivation
     from xlir_bench.training.store import Pair
 
@@ -90,7 +91,7 @@ def build(
     if negatives and documents == "passage":
         raise InputError("--negatives are sentences of the passage: they need --documents sentence")
     derivation = Derivation(
-        frozenset(languages) if languages is not None else None,
+        frozenset(map(normalise, languages)) if languages is not None else None,
         per_record,
         "passage" if documents == "passage" else "sentence",
         negatives,
@@ -158,6 +159,7 @@ def translate(
     beside STORE. What was refused is listed, with the reason, in a .refused.jsonl file beside it. A run that was cut
     off goes on where it was.
     """
+    from xlir_bench.languages import normalise
     from xlir_bench.progress import bar
     from xlir_bench.training.quality import Quality
     from xlir_bench.training.store import as_pairs, as_tables, read_pairs, write_pairs
@@ -165,6 +167,7 @@ def translate(
     from xlir_bench.training.translation import Work
 
     pairs = list(as_pairs(read_pairs([store])))
+    source, targets = normalise(source), tuple(dict.fromkeys(map(normalise, targets)))
     place = output or store.with_name(f"{store.stem}.{'-'.join(targets)}.parquet")
     if place.resolve() == store.resolve():
         raise InputError(f"{store}: --output would replace the store that is translated; name another file")

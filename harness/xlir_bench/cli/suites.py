@@ -156,6 +156,7 @@ def translate(
     carried over; the suite's declaration says that it is machine-translated, by which model, and how many texts were
     left out because their translation was bad (they are in refused.jsonl). A run that was cut off goes on where it was.
     """
+    from xlir_bench.languages import normalise
     from xlir_bench.progress import bar
     from xlir_bench.suites import find, obtain
     from xlir_bench.training.quality import Quality
@@ -163,6 +164,7 @@ def translate(
     from xlir_bench.training.translation import Work
 
     suite = find(name)
+    source, targets = normalise(source), tuple(dict.fromkeys(map(normalise, targets)))
     extension = Extension(suite, source, targets, (only,) if only else ("queries", "documents"))
     with bar() as progress:
         collection = obtain(suite, data, [source], progress=progress)

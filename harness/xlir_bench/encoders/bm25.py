@@ -29,16 +29,23 @@ B = 0.75
 METHOD = "lucene"
 TOKENS = "NFKC, lower case; words of letters, marks and digits; bigrams of characters in scripts without spaces"
 
-# Scripts of the language table that put no space between words, and the Unicode scripts that they are written in.
-# The mark of a long vowel belongs to no script, but stands within Japanese words only.
+# Scripts of the language table that put no space between words, and the characters that their words are written in:
+# those of a Unicode script, without its punctuation where it has some. The mark of a long vowel belongs to no script,
+# but stands within Japanese words only. In Tibetan and Dzongkha a mark (tsheg) ends each syllable and cuts the run.
 _SPACELESS = {
     "Thai": r"\p{Thai}",
     "Hans": r"\p{Han}",
     "Hant": r"\p{Han}",
     "Jpan": r"\p{Han}\p{Hiragana}\p{Katakana}\u30FC",
+    "Laoo": r"[\p{Lao}&&[\p{L}\p{M}\p{N}]]",
+    "Khmr": r"[\p{Khmer}&&[\p{L}\p{M}\p{N}]]",
+    "Mymr": r"[\p{Myanmar}&&[\p{L}\p{M}\p{N}]]",
+    "Tibt": r"[\p{Tibetan}&&[\p{L}\p{M}\p{N}]]",
 }
 _CLASS = "".join(sorted({_SPACELESS[row.script] for row in LANGUAGES.values() if row.script in _SPACELESS}))
-_RUN = regex.compile(rf"(?P<spaceless>[{_CLASS}][{_CLASS}\p{{M}}]*)|(?:(?![{_CLASS}])[\p{{L}}\p{{M}}\p{{N}}])+")
+_RUN = regex.compile(
+    rf"(?P<spaceless>[{_CLASS}][{_CLASS}\p{{M}}]*)|(?:(?![{_CLASS}])[\p{{L}}\p{{M}}\p{{N}}])+", regex.V1
+)
 _CHARACTER = regex.compile(r"\X")
 
 
@@ -46,8 +53,9 @@ def tokenise(text: str) -> list[str]:
     r"""The tokens of a query or a document.
 
     Words are runs of letters, combining marks and digits (`\p{L}\p{M}\p{N}`): without the marks, a vowel sign would cut
-    a Hindi word in two. Runs of a script that puts no space between words (Thai, Chinese, Japanese) become overlapping
-    pairs of characters, a character being a letter with its marks; a run of one character is a token itself.
+    a Hindi word in two. Runs of a script that puts no space between words (Thai, Lao, Khmer, Burmese, Tibetan, Chinese,
+    Japanese) become overlapping pairs of characters, a character being a letter with its marks; a run of one character
+    is a token itself.
     """
     tokens: list[str] = []
     for run in _RUN.finditer(unicodedata.normalize("NFKC", text).lower()):

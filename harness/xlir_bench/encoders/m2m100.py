@@ -27,7 +27,7 @@ from xlir_bench.errors import InputError
 
 NAME = "m2m100"
 
-OWN_CODES = {"fil": "tl", "nb": "no"}
+OWN_CODES = {"fil": "tl", "nb": "no", "nso": "ns"}
 _ENCODER = ("model.encoder.", "encoder.")
 _SHARED = ("model.shared.weight", "shared.weight", "model.decoder.embed_tokens.weight", "lm_head.weight")
 _COMPUTED = "embed_positions."

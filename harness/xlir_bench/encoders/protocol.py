@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xlir_bench.errors import InputError
-from xlir_bench.languages import LANGUAGES
+from xlir_bench.languages import described
 
 Role = Literal["query", "document"]
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
@@ -107,7 +107,7 @@ class LanguageSupport:
             return
         foreign = [code for code in codes if not self.knows(code)]
         if foreign:
-            named = ", ".join(f"{LANGUAGES[code].name} ({code})" if code in LANGUAGES else code for code in foreign)
+            named = ", ".join(map(described, foreign))
             raise InputError(
                 f"{who} does not know {named}: leave it out with --languages, or copy the model's manifest and declare "
                 "what such texts are treated as (languages: {fallback: CODE})"

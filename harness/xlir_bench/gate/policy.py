@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from xlir_bench.collection import Setting
 from xlir_bench.errors import InputError, first_problem
+from xlir_bench.languages import distinct
 from xlir_bench.measures import parse
 from xlir_bench.yaml_files import read_yaml
 
@@ -72,7 +73,7 @@ class Rule(BaseModel):
         setting: settings, or "*": each that the baseline has. Of suite "*", what a suite lacks is passed over.
         measure: names of measures, or "primary": the first measure of each setting.
         query_languages: "all" is one check of the mean over languages; "each" is one check for every language; a list
-            is one for each of its languages.
+            is one for each of its languages, named by any tag of it.
         document_languages: likewise, in the cross-lingual setting.
         budget: what may be lost against the baseline; the measure says which direction is a loss.
         floor: the worst figure that passes, whatever the baseline has; for a measure of which less is better it is the
@@ -88,6 +89,14 @@ class Rule(BaseModel):
     document_languages: Languages = "all"
     budget: Annotated[Budget, BeforeValidator(_budget)] | None = None
     floor: float | None = Field(default=None, allow_inf_nan=False)
+
+    @field_validator("query_languages", "document_languages")
+    @classmethod
+    def _codes_of_languages(cls, tags: Languages) -> Languages:
+        try:
+            return tags if isinstance(tags, str) else tuple(distinct(tags, "the list"))
+        except InputError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("measure")
     @classmethod

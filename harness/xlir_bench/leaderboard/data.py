@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from xlir_bench.languages import LANGUAGES
+from xlir_bench.languages import known
 from xlir_bench.leaderboard.collect import Section
 from xlir_bench.leaderboard.pairwise import Pairwise
 from xlir_bench.leaderboard.roster import Roster
@@ -144,11 +144,13 @@ def index_payload(sections: Sequence[Section], roster: Roster, tables: Sequence[
     return {
         "encoders": [[p.title, p.subtitle, p.page] for p in roster.values()],
         "suites": [_payload(section, table) for section, table in zip(sections, tables, strict=True)],
-        "languages": {
-            code: [LANGUAGES[code].name, LANGUAGES[code].family] if code in LANGUAGES else [code, "other"]
-            for code in sorted(codes)
-        },
+        "languages": {code: _name_and_family(code) for code in sorted(codes)},
     }
+
+
+def _name_and_family(code: str) -> list[str]:
+    row = known(code)
+    return [code, "other"] if row is None else [row.name, row.family or "other"]
 
 
 def _payload(section: Section, table: Table) -> dict[str, Any]:
@@ -179,7 +181,7 @@ def compare_payload(
     sections: Sequence[Section], roster: Roster, tables: Sequence[Table], tests: Sequence[Pairwise]
 ) -> dict[str, Any]:
     """What the comparison's script draws: means per encoder and suite, and what was tested of each pair."""
-    suites = []
+    suites: list[dict[str, Any]] = []
     for section, table, found in zip(sections, tables, tests, strict=True):
         kept = [at for at, column in enumerate(table.columns) if _compared(column.key)]
         numbers = [roster[entrant.encoder].number for entrant in section.entrants]
@@ -217,7 +219,7 @@ def compare_payload(
             }
         )
     encoders = [[p.title, p.subtitle, p.page, p.origin] for p in roster.values()]
-    names = {code: language.name for code, language in LANGUAGES.items()}
+    names = {code: _name_and_family(code)[0] for suite in suites for code in suite["languages"]}
     return {"encoders": encoders, "suites": suites, "languages": names}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from xlir_bench.languages import LANGUAGES
+from xlir_bench.languages import known
 from xlir_bench.leaderboard import charts
 from xlir_bench.leaderboard.collect import Section, by_query_language, differences, settings_of
 from xlir_bench.leaderboard.heatmap import HeatMap, Scale, Strips, strips
@@ -145,7 +145,8 @@ def _families(section: Section, setting: str, primary: Column, own: Table) -> Ch
     codes = {str(code) for one in means for code in one.index}
     members: dict[str, list[str]] = {}
     for code in sorted(codes):
-        members.setdefault(LANGUAGES[code].family if code in LANGUAGES else "other", []).append(code)
+        row = known(code)
+        members.setdefault((row.family if row is not None else None) or "other", []).append(code)
     if len(members) < 2:
         return None
     values: dict[str, list[float | None]] = {}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from xlir_bench.errors import InputError
-from xlir_bench.languages import LANGUAGES
+from xlir_bench.languages import known
 from xlir_bench.measures import parse
 from xlir_bench.measures.measure import Definition
 
@@ -96,22 +96,24 @@ def ordered_labels(codes: Iterable[str]) -> tuple[Label, ...]:
     The family with most languages comes first, inside it Latin script before others; unknown codes come last.
     """
     distinct = set(codes)
-    family = {code: LANGUAGES[code].family if code in LANGUAGES else "" for code in distinct}
+    rows = {code: known(code) for code in distinct}
+    family = {code: (row.family if row is not None else None) or "" for code, row in rows.items()}
     sizes = Counter(family.values())
 
     def key(code: str) -> tuple[bool, int, str, bool, str, str, str]:
-        if code not in LANGUAGES:
+        row = rows[code]
+        if row is None or row.family is None:
             return True, 0, "", True, "", "", code
-        row = LANGUAGES[code]
-        return False, -sizes[row.family], row.family, row.script != "Latn", row.script, row.genus, code
+        return False, -sizes[row.family], row.family, row.script != "Latn", row.script, row.genus or "", code
 
     labels: list[Label] = []
     for code in sorted(distinct, key=key):
         opens = bool(labels) and family[code] != family[labels[-1].code]
-        if code in LANGUAGES:
-            row = LANGUAGES[code]
-            kin = row.family if row.genus == row.family else f"{row.family}, {row.genus}"
-            labels.append(Label(code, row.name, f"{row.name} ({kin}; script {row.script})", opens))
-        else:
+        row = rows[code]
+        if row is None:
             labels.append(Label(code, code, code, opens))
+            continue
+        kin = ", ".join(dict.fromkeys(name for name in (row.family, row.genus) if name))
+        told = f"{kin}; script {row.script}" if kin else f"script {row.script}"
+        labels.append(Label(code, row.name, f"{row.name} ({told})", opens))
     return tuple(labels)

@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from xlir_bench.encoders.protocol import Similarity
 from xlir_bench.errors import InputError, MissingResourceError, first_problem
 from xlir_bench.files import replacing
-from xlir_bench.languages import LANGUAGES
-from xlir_bench.results.exchange.mteb_tasks import ALPHA3, MTEB_TASKS, MtebTask, mteb_key
+from xlir_bench.languages import is_listed, normalise
+from xlir_bench.results.exchange.mteb_tasks import MTEB_TASKS, MtebTask, mteb_key
 from xlir_bench.submissions.imported import FILE, Imported, ImportedModel, ImportedResult, ImportedRow, summary
 from xlir_bench.submissions.untrusted import MIB, parse_json, printable, read_bytes
 
@@ -31,7 +31,6 @@ _META = "model_meta.json"
 _MOST_FILES = 200_000
 _MOST_BYTES = 8 * MIB
 _UNKNOWN_REVISIONS = ("", "none", "main", "dataset revision not available", "no_revision_available")
-_ALPHA1 = {three: one for one, three in ALPHA3.items()} | {"arb": "ar", "cmn": "zh", "pes": "fa", "swh": "sw"}
 
 
 @dataclass
@@ -162,8 +161,7 @@ def _model(meta: object, encoder: _Encoder) -> ImportedModel:
     trained = given.get("training_datasets")
     names = list(trained) if isinstance(trained, (list, dict)) else None
     listed = given.get("languages")
-    codes = [str(code).partition("-")[0] for code in listed] if isinstance(listed, list) else []
-    ours = dict.fromkeys(_ALPHA1.get(code, code) for code in codes)
+    ours = dict.fromkeys(_listed_languages(listed if isinstance(listed, list) else []))
     return ImportedModel(
         name=text("name") or encoder.folder.replace("__", "/", 1),
         revision=encoder.revision,
@@ -175,7 +173,7 @@ def _model(meta: object, encoder: _Encoder) -> ImportedModel:
         max_length=number("max_tokens"),
         similarity=_similarity(given),
         trained_on=tuple(sorted({printable(name) for name in names})) if names is not None else None,
-        languages=tuple(code for code in ours if code in LANGUAGES),
+        languages=tuple(ours),
     )
 
 
@@ -184,6 +182,13 @@ def _similarity(meta: Mapping[str, Any]) -> Similarity | None:
     ours = meta.get("xlir_bench")
     stated = (meta.get("similarity_fn_name"), ours.get("similarity") if isinstance(ours, dict) else None)
     return next((known for name in stated for known in get_args(Similarity) if known == name), None)
+
+
+def _listed_languages(tags: list[object]) -> Iterator[str]:
+    """The codes of tags such as `deu-Latn`, of the languages that the table lists; scripts are not told apart."""
+    for tag in tags:
+        if is_listed(str(tag)):
+            yield normalise(str(tag)).partition("-")[0]
 
 
 def _results(document: object, where: str) -> Iterator[ImportedResult]:

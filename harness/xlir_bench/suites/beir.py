@@ -54,7 +54,7 @@ class BeirSource(FileSource):
         return _parallel(whole) if self.parallel else whole
 
     def _place(self, language: str) -> str:
-        return self.folder.replace("{language}", language)
+        return self.folder.replace("{language}", self.called(language))
 
     def _read_language(self, folder: Path, language: str, prefix: str) -> Collection:
         corpus, queries, judgements = (folder / name for name in self.files([language]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xlir_bench.collection import Collection, LanguageSpan, Texts
-from xlir_bench.languages import LANGUAGES
+from xlir_bench.languages import known
 from xlir_bench.suites.schema import Expectation, Suite
 from xlir_bench.suites.stored import StoredColumn
 
@@ -63,8 +63,9 @@ class LanguageCheck:
             expected = getattr(self, f"expected_{kind}")
             if expected not in (None, getattr(self, kind)):
                 found.append(f"{getattr(self, kind):,} {kind}, published {expected:,}")
-        if self.script_share is not None and self.script_share < _LEAST_SHARE:
-            found.append(f"{self.script_share:.0%} of the letters are {LANGUAGES[self.language].script}")
+        row = known(self.language)
+        if row is not None and self.script_share is not None and self.script_share < _LEAST_SHARE:
+            found.append(f"{self.script_share:.0%} of the letters are {row.script}")
         return tuple(found)
 
 
@@ -103,9 +104,10 @@ def script_share(code: str, texts: Sequence[str]) -> float | None:
     Returns:
         0 to 1; None where the language's script is not known, or there are no letters.
     """
-    if code not in LANGUAGES:
+    row = known(code)
+    if row is None:
         return None
-    letters, own = _patterns(LANGUAGES[code].script)
+    letters, own = _patterns(row.script)
     written = total = 0
     for text in texts:
         total += len(letters.findall(text))

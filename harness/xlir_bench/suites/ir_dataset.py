@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Literal
 
 from xlir_bench.collection import Collection
 from xlir_bench.errors import InputError, MissingResourceError, XlirError, unknown_name
+from xlir_bench.languages import UNKNOWN_LANGUAGE, normalise
 from xlir_bench.suites.judged import Qrel, judged_collection, without_self_matches
-from xlir_bench.suites.library import UNKNOWN_LANGUAGE, LibraryRecords, LibrarySource, library, library_version
+from xlir_bench.suites.library import LibraryRecords, LibrarySource, library, library_version
 from xlir_bench.suites.stored import read_records
 
 
@@ -89,7 +90,10 @@ def _dataset(name: str) -> Any:  # noqa: ANN401  (the library makes its classes 
 
 
 def _stated(language: str | None) -> str:
-    return language if language and language.isalpha() and len(language) in (2, 3) else UNKNOWN_LANGUAGE
+    try:
+        return normalise(language or "")
+    except InputError:
+        return UNKNOWN_LANGUAGE
 
 
 def _documents(dataset: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401

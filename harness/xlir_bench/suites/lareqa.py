@@ -46,7 +46,7 @@ class LareqaSource(FileSource):
 
     def files(self, languages: Sequence[str]) -> list[str]:
         """See `FileSource.files`."""
-        return [self.file.format(language=language) for language in languages]
+        return [self.file.format(language=self.called(language)) for language in languages]
 
     def read(self, folder: Path, languages: Sequence[str]) -> Collection:
         """See `FileSource.read`. Every sentence is a candidate, also where two are equal."""

@@ -1,4 +1,4 @@
-"""What the sources share that another library reads: records that are no file, languages that it writes otherwise."""
+"""What the sources share that another library reads: records that are no file, and the library itself."""
 
 from __future__ import annotations
 
@@ -11,22 +11,11 @@ from types import ModuleType
 
 from xlir_bench.collection import Collection
 from xlir_bench.errors import InputError, MissingResourceError
-from xlir_bench.languages import LANGUAGES
 from xlir_bench.suites.records import Batch
 from xlir_bench.suites.source import Source
 
-UNKNOWN_LANGUAGE = "und"
-"""ISO 639's code for a language that nobody stated."""
-
 _IN_MEMORY = 500_000
 _AT_ONCE = 8192
-
-# ISO 639-3 codes of varieties that suites call by the code of the whole.
-_WHOLE = {
-    "arb": "ar", "azj": "az", "cmn": "zh", "ekk": "et", "khk": "mn", "lvs": "lv", "nob": "no", "npi": "ne", "ory": "or",
-    "pes": "fa", "swh": "sw", "uzn": "uz", "zsm": "ms",
-}  # fmt: skip
-_WRITTEN_IN = {"Jpan": {"Jpan", "Hira", "Kana", "Hani"}, "Kore": {"Kore", "Hang"}, "Hans": {"Hans", "Hani"}}
 
 
 class LibrarySource(Source):
@@ -118,38 +107,3 @@ def library_version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
-
-
-def language_code(tag: str) -> str:
-    """The suites' code of a language that a library calls `eng-Latn`, `eng`, `zho-Hans` or `cmn`.
-
-    ISO 639-1 where there is one, else ISO 639-3; varieties that suites do not tell apart get the code of the whole. A
-    script that is not the one the language is mostly written in stays: `zho-Hant` is `zh-Hant`.
-    """
-    name, _, script = tag.replace("_", "-").partition("-")
-    code = _WHOLE.get(name) or _two_letters().get(name, name)
-    usual = _usual_scripts(code, name)
-    return f"{code}-{script}" if script and usual and script not in usual else code
-
-
-def _two_letters() -> dict[str, str]:
-    """ISO 639-3 -> ISO 639-1, as mteb lists them."""
-    import json
-    from importlib import resources
-
-    library("mteb", "a code of three letters")
-    table = json.loads((resources.files("mteb.languages") / "iso_639_1_to_3.json").read_text(encoding="utf-8"))
-    return {three: two for two, three in table.items()}
-
-
-def _usual_scripts(code: str, name: str) -> set[str]:
-    if code in LANGUAGES:
-        script = LANGUAGES[code].script
-        return _WRITTEN_IN.get(script, {script})
-    import json
-    from importlib import resources
-
-    table = json.loads(
-        (resources.files("mteb.languages") / "iso_639_3_to_default_script.json").read_text(encoding="utf-8")
-    )
-    return {table[name]} if name in table else set()

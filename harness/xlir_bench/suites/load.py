@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 from xlir_bench.collection import Collection
 from xlir_bench.errors import InputError, MissingResourceError, unknown_name
 from xlir_bench.files import cache_folder
+from xlir_bench.languages import UNKNOWN_LANGUAGE, normalise
 from xlir_bench.resources import folder
-from xlir_bench.suites.library import UNKNOWN_LANGUAGE
 from xlir_bench.suites.schema import Suite
 from xlir_bench.suites.source import FileSource
+
+log = logging.getLogger(__name__)
 
 
 def load(suite: Suite, data: Path | None = None, languages: Sequence[str] | None = None) -> Collection:
@@ -22,8 +25,8 @@ def load(suite: Suite, data: Path | None = None, languages: Sequence[str] | None
         suite: what to load.
         data: searched first, as `data/<suite name>/` and as `data/` itself; then the folder named by the environment
             variable XLIR_BENCH_DATA, then where `suites fetch` puts files, then the package. Nothing is downloaded.
-        languages: a part of the suite's languages; all by default. Only their files are read. Where the language of a
-            suite is not known (`und`), the one code that is given here names it.
+        languages: a part of the suite's languages, as any tags that `languages.normalise` reads; all by default. Only
+            their files are read. Where the language of a suite is not known (`und`), the one that is given here is it.
 
     Raises:
         MissingResourceError: the files are nowhere.
@@ -75,18 +78,57 @@ def fetched_folder(name: str) -> Path:
 def chosen_languages(suite: Suite, languages: Sequence[str] | None) -> tuple[str, ...]:
     """The suite's languages that are in `languages`, in the suite's order; None chooses all.
 
+    Args:
+        suite: a suite of one folder whose name is no language, or of a library that states none, is in `und`.
+        languages: any tags of them.
+
     Raises:
-        InputError: nothing was chosen, or a language is not the suite's.
+        InputError: nothing was chosen, a language is not the suite's, or that of a folder is not stated.
     """
     if languages is None:
+        if UNKNOWN_LANGUAGE in suite.languages:
+            _say_unknown(suite)
         return suite.languages
     if not languages:
         raise InputError(f"suite {suite.name}: no language was chosen; it has {' '.join(suite.languages)}")
-    if suite.languages == (UNKNOWN_LANGUAGE,) and len(languages) == 1:
-        return tuple(languages)
-    for code in languages:
-        if code not in suite.languages:
-            raise unknown_name(
-                f"language of suite {suite.name}", code, suite.languages, f"it has {' '.join(suite.languages)}"
-            )
-    return tuple(code for code in suite.languages if code in set(languages))
+    if suite.languages == (UNKNOWN_LANGUAGE,):
+        codes = dict.fromkeys(normalise(tag, unknown=True) for tag in languages)
+        if len(codes) > 1:
+            raise InputError(f"suite {suite.name} is in one language; {' '.join(languages)} are {len(codes)}")
+        return tuple(codes)
+    chosen = {tag if tag in suite.languages else _of_suite(tag, suite) for tag in languages}
+    return tuple(code for code in suite.languages if code in chosen)
+
+
+def _of_suite(tag: str, suite: Suite) -> str:
+    """The code of a language that must be one of a suite's.
+
+    Raises:
+        InputError: it is not.
+    """
+    has = f"it has {' '.join(suite.languages)}"
+    kind = f"language of suite {suite.name}"
+    try:
+        code = normalise(tag, unknown=True)
+    except InputError:
+        raise unknown_name(kind, tag, suite.languages, has) from None
+    if code not in suite.languages:
+        raise unknown_name(kind, tag, suite.languages, has)
+    return code
+
+
+def _say_unknown(suite: Suite) -> None:
+    """Say that nobody stated a suite's language; of a folder, which has a name to tell it by, ask for it.
+
+    Raises:
+        InputError: the suite is a folder.
+    """
+    if isinstance(suite.source, FileSource):
+        raise InputError(
+            f"{suite.place}: the folder's name {suite.title!r} is no language that the table lists: say which language "
+            "its texts are in with --languages CODE (`--languages und` if it is not known), or rename the folder"
+        )
+    log.warning(
+        "suite %s: nobody states its language; it is measured as the unknown language und, unless --languages names it",
+        suite.name,
+    )

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from xlir_bench.collection import Collection, concatenate
 from xlir_bench.errors import MissingResourceError
 from xlir_bench.suites.judged import Qrel, judged_collection, table, trec_qrels
 from xlir_bench.suites.records import Layout
-from xlir_bench.suites.source import FileSource
+from xlir_bench.suites.source import FileSource, codes_of
 from xlir_bench.suites.stored import Records, read_records
 
 _PASSAGE = Layout(id="docid", text="text", title="title")
@@ -46,17 +46,27 @@ class MiraclSource(FileSource):
             for name in (
                 self.topics_file(language),
                 self.qrels_file(language),
-                *(f"miracl-corpus-v1.0-{language}/docs-{n}.jsonl.gz" for n in range(self.shards.get(language, 0))),
+                *(f"{self._corpus(language)}/docs-{n}.jsonl.gz" for n in range(self.shards.get(language, 0))),
             )
         ]
 
+    def _corpus(self, language: str) -> str:
+        return f"miracl-corpus-v1.0-{self.called(language)}"
+
+    @field_validator("shards")
+    @classmethod
+    def _by_code(cls, shards: dict[str, int]) -> dict[str, int]:
+        return dict(zip(codes_of(shards, "the table"), shards.values(), strict=True))
+
     def topics_file(self, language: str) -> str:
         """Name of the file with a language's queries."""
-        return f"miracl-v1.0-{language}/topics/topics.miracl-v1.0-{language}-{self.split}.tsv"
+        name = self.called(language)
+        return f"miracl-v1.0-{name}/topics/topics.miracl-v1.0-{name}-{self.split}.tsv"
 
     def qrels_file(self, language: str) -> str:
         """Name of the file with a language's judgements."""
-        return f"miracl-v1.0-{language}/qrels/qrels.miracl-v1.0-{language}-{self.split}.tsv"
+        name = self.called(language)
+        return f"miracl-v1.0-{name}/qrels/qrels.miracl-v1.0-{name}-{self.split}.tsv"
 
     def topics(self, folder: Path, language: str) -> dict[str, str]:
         """Query id -> query.
@@ -80,7 +90,7 @@ class MiraclSource(FileSource):
 
     def _read_language(self, folder: Path, language: str) -> Collection:
         prefix = f"{language}:"
-        pieces = _pieces(folder / f"miracl-corpus-v1.0-{language}", self.shards.get(language))
+        pieces = _pieces(folder / self._corpus(language), self.shards.get(language))
         documents = read_records(Records(pieces, _PASSAGE, language, prefix))
         path = folder / self.qrels_file(language)
         asked = self.topics(folder, language)

@@ -8,11 +8,10 @@ from typing import Any, ClassVar, Literal
 
 from xlir_bench.collection import Collection, Constant, Judgements, Texts, concatenate
 from xlir_bench.errors import InputError, MissingResourceError, XlirError, unknown_name
+from xlir_bench.languages import UNKNOWN_LANGUAGE, normalise
 from xlir_bench.suites.library import (
-    UNKNOWN_LANGUAGE,
     LibraryRecords,
     LibrarySource,
-    language_code,
     library,
     library_version,
 )
@@ -104,7 +103,7 @@ def subset_languages(name: str, metadata: Any) -> dict[str, tuple[str, str]]:  #
     subsets = declared if isinstance(declared, dict) else {"default": declared}
     found = {}
     for subset, tags in subsets.items():
-        spoken = [language_code(tag) for tag in tags if not tag.endswith("-Code")] or [UNKNOWN_LANGUAGE]
+        spoken = [normalise(tag) for tag in tags if not tag.endswith("-Code")] or [UNKNOWN_LANGUAGE]
         # Two tags are the two sides of a pair; of any other number, such as three kinds of Norwegian, the first stands.
         first, second = spoken if len(spoken) == 2 and isinstance(declared, dict) else (spoken[0], spoken[0])
         found[subset] = (second, first) if name in DOCUMENTS_FIRST else (first, second)

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from xlir_bench.errors import InputError
-from xlir_bench.languages import LANGUAGES
+from xlir_bench.languages import UNKNOWN_LANGUAGE, distinct, is_listed, normalise
 from xlir_bench.suites.ir_dataset import IrDatasetsSource
-from xlir_bench.suites.library import UNKNOWN_LANGUAGE
 from xlir_bench.suites.mteb_task import MtebSource, parts_of
 from xlir_bench.suites.schema import Group, Suite, declare, read_suite
 from xlir_bench.suites.translated import DECLARATION
@@ -17,6 +16,8 @@ from xlir_bench.suites.translated import DECLARATION
 _MEASURES = ["nDCG@10", "R@100", "RR@10"]
 _PARALLEL_MEASURES = {"monolingual": ["AP", "R@1"], "cross-lingual": ["AP", "R@1"]}
 _POOL_MEASURES = {"multilingual": ["AP", "R@10", "rank_distance"]}
+# Names of files that can only be languages: `de`, `pt-BR`, `zh_Hant`, and not `metadata` or `fetched`.
+_TAG = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 _MTEB = re.compile(r"(?P<task>[^/@]+)(/(?P<subset>[^@]+))?(@(?P<split>.+))?")
 
 
@@ -47,32 +48,52 @@ def declared_by_library(name: str) -> Suite | Group | None:
 def declared_by_folder(path: Path) -> Suite:
     """The suite of a folder: declared by its `suite.yaml`, or by the layout of BEIR or LAReQA.
 
-    A BEIR folder, a folder of BEIR folders by language, and a folder in LAReQA's layout need no declaration.
-    A BEIR folder is in the language that its name is the code of; else the language is `und`, to be named when loading.
+    A BEIR folder, a folder of BEIR folders by language, and a folder in LAReQA's layout need no declaration. Folders
+    and files are named by any tag of their language (`pt-BR`, `zho`); the suite has its code (`pt`, `zh`). A BEIR
+    folder whose name is no listed language is in `und`, to be named when loading.
 
     Raises:
-        InputError: the folder has none of these layouts, or its declaration is wrong.
+        InputError: the folder has none of these layouts, its declaration is wrong, a folder or file with a collection
+            has a name that is no listed language, or two name the same.
     """
     place = path.resolve()
     if (place / DECLARATION).is_file():
         return read_suite(place / DECLARATION).model_copy(update={"place": place})
     if (place / "corpus.jsonl").is_file():
-        code = place.name if place.name in LANGUAGES else UNKNOWN_LANGUAGE
+        code = normalise(place.name) if is_listed(place.name) else UNKNOWN_LANGUAGE
         source = {"reader": "beir", "split": _split(place)}
         return _own(place, [code], source, {"monolingual": _MEASURES})
     by_language = sorted(child.parent.name for child in place.glob("*/corpus.jsonl"))
     if by_language:
+        languages = _languages(place, by_language)
         source = {"reader": "beir", "folder": "{language}", "split": _split(place / by_language[0])}
         settings = {"monolingual": _MEASURES} | ({"multilingual": _MEASURES} if len(by_language) > 1 else {})
-        return _own(place, by_language, source, settings)
-    files = sorted(child.stem for child in place.glob("*.json") if child.stem in LANGUAGES)
+        return _own(place, languages, source, settings)
+    files = sorted(child.stem for child in place.glob("*.json") if _TAG.fullmatch(child.stem))
     if files:
+        languages = _languages(place, files)
         settings = {**_PARALLEL_MEASURES, **_POOL_MEASURES} if len(files) > 1 else {"monolingual": ["AP", "R@1"]}
-        return _own(place, files, {"reader": "lareqa"}, settings)
+        return _own(place, languages, {"reader": "lareqa"}, settings)
     raise InputError(
         f"{path}: no collection: expected corpus.jsonl with queries.jsonl and qrels/, folders of these named by "
         f"language code, <language code>.json in LAReQA's layout, or a suite's {DECLARATION}"
     )
+
+
+def _languages(place: Path, names: list[str]) -> list[str]:
+    """The names of folders or files, each a tag of another listed language, in the order of the languages' codes.
+
+    Raises:
+        InputError: a name is no listed language, or two name the same.
+    """
+    strange = [name for name in names if not is_listed(name)]
+    if strange:
+        raise InputError(
+            f"{place}: not named by a listed language: {', '.join(strange)}; rename them to tags of their languages "
+            "(de, pt-BR), or move them away; a collection of one language can be given by itself, with --languages CODE"
+        )
+    found = distinct(names, f"{place}:")
+    return [found[code] for code in sorted(found)]
 
 
 def _split(place: Path) -> str:

@@ -10,14 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from xlir_bench.collection import SETTINGS, Setting
 from xlir_bench.errors import InputError, first_problem
-from xlir_bench.languages import language
+from xlir_bench.languages import distinct
 from xlir_bench.measures import parse
 from xlir_bench.suites.beir import BeirSource
 from xlir_bench.suites.ir_dataset import IrDatasetsSource
 from xlir_bench.suites.lareqa import LareqaSource
 from xlir_bench.suites.miracl import MiraclSource
 from xlir_bench.suites.mteb_task import MtebSource
-from xlir_bench.suites.source import Sha256
+from xlir_bench.suites.source import Sha256, codes_of
 from xlir_bench.suites.squad import SquadSource
 from xlir_bench.suites.translated import MachineTranslation, TranslatedSource
 from xlir_bench.suites.xm3600 import Xm3600Source
@@ -37,6 +37,7 @@ AnySource = Annotated[
 Counts = int | dict[str, int]
 Measures = Annotated[tuple[str, ...], Field(min_length=1)]
 _NAME = r"^[a-z0-9][a-z0-9._-]*$"
+_LIBRARIES = ("mteb", "ir_datasets")
 
 
 class Expectation(BaseModel):
@@ -55,6 +56,13 @@ class Expectation(BaseModel):
     judgements: Counts | None = None
     fingerprint: Sha256 | None = None
 
+    @field_validator("queries", "documents", "judgements")
+    @classmethod
+    def _by_code(cls, counts: Counts | None) -> Counts | None:
+        if not isinstance(counts, dict):
+            return counts
+        return dict(zip(codes_of(counts, "the table", unknown=True), counts.values(), strict=True))
+
     @staticmethod
     def count(counts: Counts | None, code: str) -> int | None:
         """The number expected for a language; None where nothing is."""
@@ -71,7 +79,8 @@ class Suite(BaseModel):
         description: what it measures, one or two sentences.
         licence: SPDX identifier of the texts.
         citation: where it was published.
-        languages: codes of all its languages.
+        languages: codes of all its languages. They may be declared as any tags (`pt-BR`); a source of files then has
+            the tags as `names`.
         source: how it is read.
         settings: per setting, the names of its measures; the first is primary.
         optional_settings: likewise, of settings that are measured only where they are asked for by name.
@@ -110,15 +119,26 @@ class Suite(BaseModel):
             raise InputError(f"suite {self.name} has no {' or '.join(settings)} setting; it has {', '.join(every)}")
         return self.model_copy(update={"settings": kept})
 
+    @model_validator(mode="before")
+    @classmethod
+    def _names_of_languages(cls, content: Any) -> Any:  # noqa: ANN401  (as it was written, whatever it is)
+        if not isinstance(content, dict):
+            return content
+        tags, source = content.get("languages"), content.get("source")
+        if not (isinstance(tags, (list, tuple)) and isinstance(source, dict)) or source.get("reader") in _LIBRARIES:
+            return content
+        try:
+            names = {code: tag for code, tag in distinct(tags, "languages", unknown=True).items() if code != tag}
+        except (InputError, AttributeError):
+            return content  # the validator of the field says what is wrong with it
+        if not names or not isinstance(source.get("names", {}), dict):
+            return content
+        return {**content, "source": {**source, "names": {**names, **source.get("names", {})}}}
+
     @field_validator("languages")
     @classmethod
-    def _known_languages(cls, codes: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if not (info.context or {}).get("any_language"):
-            for code in codes:
-                _as_value_error(language, code)
-        if len(set(codes)) < len(codes):
-            raise ValueError("a language is listed twice")
-        return codes
+    def _codes_of_languages(cls, tags: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        return codes_of(tags, "the list", unknown=bool((info.context or {}).get("unknown_language")))
 
     @field_validator("settings", "optional_settings")
     @classmethod
@@ -182,13 +202,13 @@ def read_suite(path: Path) -> Suite:
 
 
 def declare(content: dict[str, Any]) -> Suite:
-    """A suite made from what a library or a folder tells; any language code is taken.
+    """A suite made from what a library or a folder tells; its language may be `und`, unknown.
 
     Raises:
         InputError: the parts do not make a suite.
     """
     try:
-        return Suite.model_validate(content, context={"any_language": True})
+        return Suite.model_validate(content, context={"unknown_language": True})
     except ValidationError as error:
         raise InputError(f"{content.get('title')}: not a suite: {first_problem(error)}") from None
 

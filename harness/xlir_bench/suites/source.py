@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from xlir_bench.collection import Collection
 from xlir_bench.errors import InputError, MissingResourceError, first_problem
+from xlir_bench.languages import distinct
 from xlir_bench.suites.stored import remember_hash
 
 T = TypeVar("T")
@@ -82,12 +83,25 @@ class FileSource(Source):
         md5: likewise, where only that was published.
         download: address of a file, with `{file}` in it; or beginning of a file's name -> such an address.
         archive: the archive that holds the files.
+        names: code of a language -> what names of files and fields have for it, where that is not the code.
     """
 
     sha256: dict[str, Sha256] = {}
     md5: dict[str, Md5] = {}
     download: str | dict[str, str] | None = None
     archive: Archive | None = None
+    names: dict[str, str] = {}
+
+    def called(self, language: str) -> str:
+        """What names of files and fields have for a language, e.g. `pt-BR` for `pt`."""
+        return self.names.get(language, language)
+
+    @field_validator("names")
+    @classmethod
+    def _plain_names(cls, names: dict[str, str]) -> dict[str, str]:
+        if odd := [name for name in names.values() if "/" in name or name.startswith(".")]:
+            raise ValueError(f"{odd[0]!r} cannot be the name of a language in files")
+        return dict(zip(codes_of(names, "the table"), names.values(), strict=True))
 
     @abstractmethod
     def files(self, languages: Sequence[str]) -> list[str]:
@@ -133,6 +147,18 @@ class FileSource(Source):
             expected = self.pinned(name)
             if expected is not None:
                 check_hash(path, expected)
+
+
+def codes_of(tags: Iterable[str], where: str, *, unknown: bool = False) -> tuple[str, ...]:
+    """`languages.distinct` for a field of a declaration: the codes of some tags, in their order.
+
+    Raises:
+        ValueError: one is no language, or two are the same; pydantic adds the field's place.
+    """
+    try:
+        return tuple(distinct(tags, where, unknown=unknown))
+    except InputError as error:
+        raise ValueError(str(error)) from None
 
 
 def check_hash(path: Path, expected: Hash, first_of: str | None = None) -> None:

@@ -17,13 +17,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from xlir_bench.collection import Collection, Judgements, Texts, end_to_end
 from xlir_bench.errors import InputError, at
 from xlir_bench.suites.judged import Qrel, beir_qrels
 from xlir_bench.suites.records import Layout
-from xlir_bench.suites.source import FileSource
+from xlir_bench.suites.source import FileSource, codes_of
 from xlir_bench.suites.stored import Records, positions, read_records, remember_hash
 
 DECLARATION = "suite.yaml"
@@ -80,13 +80,13 @@ class TranslatedSource(FileSource):
     def files(self, languages: Sequence[str]) -> list[str]:
         """See `FileSource.files`."""
         names = [_QRELS, *([_EXCLUDED] if self.exclusions else [])]
-        names += [f"{code}/{_QUERIES}" for code in languages if code in self.queries]
-        return names + [f"{code}/{_CORPUS}" for code in languages if code in self.documents]
+        names += [f"{self.called(code)}/{_QUERIES}" for code in languages if code in self.queries]
+        return names + [f"{self.called(code)}/{_CORPUS}" for code in languages if code in self.documents]
 
     def read(self, folder: Path, languages: Sequence[str]) -> Collection:
         """See `FileSource.read`."""
-        queries = _side(folder, [code for code in languages if code in self.queries], _QUERIES)
-        documents = _side(folder, [code for code in languages if code in self.documents], _CORPUS)
+        queries = self._side(folder, [code for code in languages if code in self.queries], _QUERIES)
+        documents = self._side(folder, [code for code in languages if code in self.documents], _CORPUS)
         excluded = beir_qrels(folder / _EXCLUDED) if self.exclusions else iter(())
         return Collection(
             queries,
@@ -95,6 +95,18 @@ class TranslatedSource(FileSource):
             [name.partition(":")[2] for name in queries.ids],
             _carried_over(excluded, queries, documents, languages),
         )
+
+    @field_validator("queries", "documents")
+    @classmethod
+    def _to_codes(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
+        return codes_of(tags, "the list")
+
+    def _side(self, folder: Path, languages: Sequence[str], name: str) -> Texts:
+        parts = [
+            read_records(Records((folder / self.called(code) / name,), _LAYOUT, code, f"{code}:")) for code in languages
+        ]
+        columns = [end_to_end([getattr(part, kind) for part in parts]) for kind in ("ids", "texts", "languages")]
+        return Texts(*columns)
 
 
 class Writer:
@@ -147,12 +159,6 @@ class Writer:
 
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
         (self.folder / DECLARATION).write_text(text, encoding="utf-8")
-
-
-def _side(folder: Path, languages: Sequence[str], name: str) -> Texts:
-    parts = [read_records(Records((folder / code / name,), _LAYOUT, code, f"{code}:")) for code in languages]
-    columns = [end_to_end([getattr(part, kind) for part in parts]) for kind in ("ids", "texts", "languages")]
-    return Texts(*columns)
 
 
 def _carried_over(qrels: Iterator[Qrel], queries: Texts, documents: Texts, languages: Sequence[str]) -> Judgements:

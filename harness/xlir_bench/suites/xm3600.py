@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -33,12 +33,13 @@ class Xm3600Source(FileSource):
     def read(self, folder: Path, languages: Sequence[str]) -> Collection:
         """See `FileSource.read`."""
         parts = {language: LanguagePart() for language in languages}
+        named = {language: self.called(language) for language in languages}
         path = folder / "captions.jsonl"
         seen: set[str] = set()
         for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
             if not line.strip():
                 continue
-            picture, captions = _captions(line, at(path, number), languages)
+            picture, captions = _captions(line, at(path, number), named)
             if picture in seen:
                 raise InputError(f"{at(path, number)}: picture {picture!r} occurs twice; ids must be unique")
             seen.add(picture)
@@ -49,12 +50,12 @@ class Xm3600Source(FileSource):
         return _without_itself(linked(parts))
 
 
-def _captions(line: bytes, place: str, languages: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """A picture's id and its first caption in each language that has one."""
+def _captions(line: bytes, place: str, named: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """A picture's id and its first caption in each language that has one; `named` is what the line calls a language."""
     try:
         record: Any = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
         picture = record["image/key"]
-        lists = {language: record[language]["caption"] for language in languages if language in record}
+        lists = {language: record[name]["caption"] for language, name in named.items() if name in record}
     except ValueError as error:
         raise InputError(f"{place}: not JSON: {error}") from None
     except (KeyError, TypeError):

@@ -50,13 +50,13 @@ class Augmentation(BaseModel):
     fill: int = Field(default=0, ge=0)
 
     def kin(self, code: str) -> str:
-        """The name of a language's genus or family.
+        """The name of a language's genus or family; its own code where that is not known, for it is related to none.
 
         Raises:
             InputError: no language has this code.
         """
         row = language(code)
-        return row.genus if self.level == "genus" else row.family
+        return (row.genus if self.level == "genus" else row.family) or row.code
 
     def related(self, one: str, other: str) -> bool:
         """Whether two languages are relatives; a language is its own."""

@@ -24,7 +24,7 @@ from typing import Literal
 from pydantic import Field, TypeAdapter
 
 from xlir_bench.errors import InputError, MissingResourceError, at
-from xlir_bench.languages import LANGUAGES
+from xlir_bench.languages import known
 from xlir_bench.suites.source import read_json
 from xlir_bench.suites.squad import Answer, Document, Paragraph, Question
 from xlir_bench.training.heldout import span_of
@@ -257,7 +257,7 @@ def _files_of(pattern: str, derivation: Derivation) -> list[tuple[str, Path]]:
     for path in sorted(Path(pattern).parent.glob("*")):
         if path.name.startswith(before) and path.name.endswith(after) and len(path.name) > len(before) + len(after):
             code = base_language(path.name[len(before) : len(path.name) - len(after)])
-            if code in LANGUAGES and derivation.takes(code):
+            if known(code) is not None and derivation.takes(code):
                 found.append((code, path))
     if not found:
         raise MissingResourceError(f"{pattern}: no file is called so with a language's code for {_LANGUAGE}")

@@ -35,7 +35,7 @@ from xlir_bench.encoders.m2m100 import OWN_CODES
 from xlir_bench.encoders.resolve import MANIFEST, bundled
 from xlir_bench.encoders.transformer import refuse_missing
 from xlir_bench.errors import InputError, MissingResourceError
-from xlir_bench.languages import LANGUAGES
+from xlir_bench.languages import described
 from xlir_bench.resources import folder as package_folder
 from xlir_bench.training.parallel import split_sentences
 
@@ -88,7 +88,7 @@ class Machine:
         """
         foreign = [code for code in codes if OWN_CODES.get(code, code) not in self.tokenizer.lang_code_to_id]
         if foreign:
-            named = ", ".join(f"{LANGUAGES[code].name} ({code})" if code in LANGUAGES else code for code in foreign)
+            named = ", ".join(map(described, foreign))
             raise InputError(f"{self.name} cannot translate {named}: the model has no code for it; leave it out")
 
     def pieces(self, text: str, language: str) -> list[str]:

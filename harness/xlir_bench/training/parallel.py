@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xlir_bench.errors import InputError
+from xlir_bench.languages import normalise
 
 _SENTENCE_END = re.compile(r"(?<=[.!?؟])\s+|(?<=[。！？])|\n+")
 # Thai ends a clause with a space and no mark, so a space is the only boundary there is.
@@ -64,8 +65,14 @@ class QuestionRecord:
 
 
 def base_language(tag: str) -> str:
-    """Return the primary subtag of a BCP 47 tag in lower case: `zh-Hant` and `zh_TW` give `zh`."""
-    return re.split(r"[-_]", tag, maxsplit=1)[0].lower()
+    """The code of a tag's language without its script: `zh-Hant`, `zh_TW` and `cmn` give `zh`.
+
+    Of a name that is no tag of a language, the part before a hyphen or underscore, in lower case.
+    """
+    try:
+        return normalise(tag).partition("-")[0]
+    except InputError:
+        return re.split(r"[-_]", tag, maxsplit=1)[0].lower()
 
 
 def split_sentences(text: str, language: str) -> list[tuple[int, str]]:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from xlir_bench.languages import LANGUAGES
+from xlir_bench.languages import known
 from xlir_bench.suites.check import script_share
 
 Fault = Literal["empty", "unfinished", "copy", "script", "length", "loop"]
@@ -91,5 +91,5 @@ def _is_copy(text: str, translation: str, quality: Quality) -> bool:
 
 
 def _english_size(text: str, code: str) -> float:
-    script = LANGUAGES[code].script if code in LANGUAGES else ""
-    return len(text.strip()) / _DENSITY.get(script, 1.0)
+    row = known(code)
+    return len(text.strip()) / _DENSITY.get(row.script if row is not None else "", 1.0)

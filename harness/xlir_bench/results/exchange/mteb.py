@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from xlir_bench.files import replacing
-from xlir_bench.languages import LANGUAGES
+from xlir_bench.languages import known
 from xlir_bench.measures import parse
 from xlir_bench.results.exchange.entry import Entry, safe_name
 from xlir_bench.results.exchange.mteb_tasks import (
@@ -183,7 +183,7 @@ def _model_meta(entry: Entry) -> dict[str, Any]:
     details = model.details
     supported = details.get("languages")
     codes = supported.get("supported") if isinstance(supported, dict) else None
-    listed = [code for code in codes if code in LANGUAGES] if isinstance(codes, list) else None
+    listed = [code for code in codes if known(code) is not None] if isinstance(codes, list) else None
     return {
         "name": entry.model_name,
         "revision": entry.revision,

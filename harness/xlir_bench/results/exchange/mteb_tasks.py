@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from xlir_bench.languages import LANGUAGES
+from xlir_bench.languages import known
 from xlir_bench.measures import parse
 
 Pair = tuple[str, str]
@@ -45,13 +45,19 @@ ALPHA3: Mapping[str, str] = MappingProxyType(dict(pair.split(":") for pair in _P
 
 
 def alpha3(code: str) -> str:
-    """The ISO 639-3 code of one of ours; ours are of three letters where ISO 639-1 has none."""
-    return ALPHA3.get(code, code)
+    """The ISO 639-3 code of one of ours, without its script; ours are of three letters where ISO 639-1 has none."""
+    name = code.partition("-")[0]
+    if name in ALPHA3 or len(name) != 2:
+        return ALPHA3.get(name, name)
+    from langcodes import Language
+
+    return Language.get(name, normalize=False).to_alpha3()
 
 
 def language_script(code: str, task: MtebTask | None = None) -> str:
     """A language as mteb writes it, e.g. `deu-Latn`."""
-    script = LANGUAGES[code].script if code in LANGUAGES else "Zyyy"
+    row = known(code)
+    script = row.script if row is not None else code.partition("-")[2] or "Zyyy"
     # mteb names the alphabets that ISO 15924 puts together for Korean.
     return f"{(task.iso3 if task else {}).get(code, alpha3(code))}-{'Hang' if script == 'Kore' else script}"
 

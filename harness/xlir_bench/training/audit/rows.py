@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from xlir_bench.errors import InputError, MissingResourceError, at
-from xlir_bench.languages import LANGUAGES
+from xlir_bench.languages import is_listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -207,7 +207,7 @@ def _collect(value: object, found: Row, place: tuple[int, int, str, str]) -> Non
 
 @lru_cache(maxsize=4096)
 def _is_tag(name: str) -> bool:
-    return _TAG.fullmatch(name) is not None and re.split("[-_]", name, maxsplit=1)[0] in LANGUAGES
+    return _TAG.fullmatch(name) is not None and is_listed(re.split("[-_]", name, maxsplit=1)[0])
 
 
 def _of_parquet(path: Path, number: int) -> Iterator[Row]:
