@@ -29,6 +29,7 @@ from xlir_bench.collection import Texts
 from xlir_bench.encoders import sentence_transformer
 from xlir_bench.encoders.checkpoint import Foreign, Loaded, Settings, one_line, package, pick_device
 from xlir_bench.encoders.encode import encode_texts
+from xlir_bench.encoders.kinds import refuse_other_objects
 from xlir_bench.encoders.protocol import Encoder, Model, ModelInfo, Role, Vectors
 from xlir_bench.errors import InputError, XlirError
 
@@ -154,6 +155,7 @@ def adapted(made: Foreign, model_id: str) -> Loaded:
     Raises:
         InputError: it has none of the three interfaces.
     """
+    refuse_other_objects(made, model_id)
     if _is_sentence_transformer(made):
         return sentence_transformer.wrapped(made, Settings(), str(made.device))
     encode = getattr(made, "encode", None)

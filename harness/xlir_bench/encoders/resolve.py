@@ -19,7 +19,7 @@ from xlir_bench.encoders import (
     server,
     transformer,
 )
-from xlir_bench.encoders.adapters import ADAPTERS
+from xlir_bench.encoders.adapters import ADAPTERS, USES
 from xlir_bench.encoders.checkpoint import (
     Loaded,
     Options,
@@ -28,9 +28,9 @@ from xlir_bench.encoders.checkpoint import (
     fingerprint,
     pick_device,
     prompts_of,
-    size_of,
 )
 from xlir_bench.encoders.protocol import Model, ModelInfo
+from xlir_bench.encoders.weights import size_of
 from xlir_bench.errors import InputError, unknown_name
 from xlir_bench.resources import folder as package_folder
 
@@ -127,12 +127,13 @@ def bundled() -> list[str]:
 def _named(asked: _Asked) -> Model | None:
     """A baseline or a bundled submission, if it is called so."""
     model_id = asked.model_id
-    baseline = _BASELINES.get(model_id) or (random_encoder.load if model_id.startswith("random:") else None)
-    if baseline is not None:
-        return baseline(model_id)
+    kind = "random" if model_id.startswith("random:") else model_id
+    if kind in _BASELINES:
+        _in_force(asked, Settings(), kind)
+        return _BASELINES[kind](model_id)
     if model_id not in bundled():
         return None
-    changed = asked.options.precision is not None or asked.options.backend is not None
+    changed = asked.options.explicit() - {"batch_tokens"}  # which changes no vector
     name = f"{model_id}-{{fingerprint}}" if changed else model_id
     return _declared(replace(asked, name=name), package_folder("submissions") / model_id)
 
@@ -144,6 +145,7 @@ def _of_scheme(asked: _Asked) -> Model | None:
         return None
     asked = replace(asked, name=f"{_safe(asked.model_id)}-{{fingerprint}}")
     if scheme == mteb_registry.NAME:
+        _in_force(asked, Settings(), mteb_registry.NAME)
         return _from_mteb(asked, rest, None)
     key = SERVER_KEY_VARIABLE if os.environ.get(SERVER_KEY_VARIABLE) else None
     return _from_server(asked, server.Endpoint(os.environ.get(SERVER_VARIABLE) or _OPENAI, rest, key), Settings())
@@ -162,8 +164,20 @@ def _at_place(asked: _Asked) -> Model | None:
     if match := _FACTORY.fullmatch(asked.model_id):
         from xlir_bench.encoders import factory
 
+        _in_force(asked, Settings(), "factory")
         return factory.load(asked.model_id, match["place"], match["name"], asked.device)
     return None
+
+
+def _in_force(asked: _Asked, declared: Settings, adapter: str, device: str = "cpu") -> Settings:
+    """The settings of a model, options over its manifest.
+
+    Raises:
+        InputError: one was set that the adapter does not use.
+    """
+    settings = asked.options.over(declared, device)
+    settings.refuse_unused(adapter, USES[adapter], asked.model_id)
+    return settings
 
 
 def _unknown(model_id: str) -> InputError:
@@ -206,8 +220,10 @@ def _declared(asked: _Asked, folder: Path) -> Model:
 def _of_source(asked: _Asked, declared: Manifest, folder: Path) -> Model:
     source, settings = declared.source, declared.settings()
     if declared.adapter == bm25.NAME:
+        _in_force(asked, settings, bm25.NAME)
         return bm25.load(asked.model_id)
     if source.mteb is not None:
+        _in_force(asked, settings, mteb_registry.NAME)
         return _from_mteb(asked, source.mteb, source.revision)
     if source.server is not None:
         endpoint = server.Endpoint(source.server, source.model or "", source.key, source.dimensions, source.revision)
@@ -245,6 +261,7 @@ def _from_mteb(asked: _Asked, name: str, revision: str | None) -> Model:
 
 
 def _from_server(asked: _Asked, endpoint: server.Endpoint, settings: Settings) -> Model:
+    settings = _in_force(asked, settings, server.NAME)
     encoder = server.ServerEncoder(endpoint, prompts_of(settings))
     identity = server.identity(encoder)
     details = {
@@ -259,6 +276,7 @@ def _from_server(asked: _Asked, endpoint: server.Endpoint, settings: Settings) -
 
 
 def _precomputed(asked: _Asked, path: Path, settings: Settings) -> Model:
+    settings = _in_force(asked, settings, precomputed.NAME)
     vectors = precomputed.Precomputed(path)
     identity = precomputed.fingerprint(path)
     info = ModelInfo(
@@ -281,7 +299,7 @@ def _kind(folder: Path, what: str) -> str:
 
 def _load(asked: _Asked, checkpoint: _Checkpoint) -> Model:
     device = pick_device(asked.device)
-    settings = asked.options.over(checkpoint.settings, device)
+    settings = _in_force(asked, checkpoint.settings, checkpoint.adapter, device)
     loaded = ADAPTERS[checkpoint.adapter](checkpoint.folder, settings, device)
     digest = fingerprint(checkpoint.folder, checkpoint.adapter, loaded)
     loaded = replace(loaded, details={**loaded.details, "bytes": size_of(checkpoint.folder)})
