@@ -233,8 +233,8 @@ def declared_pooling(folder: Path) -> Pooling | None:
     if pooling is None or config.get("include_prompt") is False:
         what = " and ".join(modes) if config.get("include_prompt", True) else "pooling without the prompt"
         raise InputError(
-            f"{path}: {what or 'no pooling'}, for which the folder needs a modules.json of sentence-transformers; or say "
-            "with --pooling what is right"
+            f"{path}: {what or 'no pooling'}, for which the folder needs a modules.json of sentence-transformers; or "
+            "say with --pooling what is right"
         )
     return pooling
 
