@@ -39,3 +39,22 @@ SOURCES: Mapping[str, SourceKind] = {
     bm25.NAME: "none",
 }
 """What the `source` of each adapter is."""
+
+_PROMPTED = frozenset({"max_length", "prompts", "similarity", "precision", "truncate_dim", "batch_tokens"})
+
+USES: Mapping[str, frozenset[str]] = {
+    sentence_transformer.NAME: _PROMPTED | {"prompt_names", "backend"},
+    transformer.NAME: _PROMPTED | {"pooling", "backend"},
+    m2m100.NAME: _PROMPTED | {"pooling"},
+    xlm.NAME: _PROMPTED | {"pooling"},
+    "two-path": _PROMPTED,
+    server.NAME: frozenset({"prompts", "similarity", "max_length"}),
+    precomputed.NAME: frozenset({"similarity"}),
+    bm25.NAME: frozenset(),
+    "random": frozenset(),
+    "factory": frozenset({"similarity"}),
+}
+"""The fields of `Settings` that each adapter uses; another that was set is refused, see `Settings.refuse_unused`.
+
+What a model of mteb's registry can use depends on mteb's loader; see `mteb_registry.make`.
+"""

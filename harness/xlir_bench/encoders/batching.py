@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from xlir_bench.encoders.checkpoint import Foreign, package
 from xlir_bench.encoders.protocol import Role, Vectors
-from xlir_bench.errors import MissingResourceError
+from xlir_bench.errors import InputError, MissingResourceError
 
 log = logging.getLogger(__name__)
 
@@ -178,11 +178,13 @@ class TokenEncoder(ABC):
         pace: how much goes into a batch.
         prompts: the text put before each role's texts.
         dimensions: numbers per vector.
+        truncate_dim: the first so many numbers of the model's vectors are kept; None for all of them.
     """
 
     pace: Pace
     prompts: Mapping[Role, str]
     dimensions: int
+    truncate_dim: int | None = None
 
     @abstractmethod
     def tokenise(self, texts: Sequence[str], role: Role, languages: Sequence[str]) -> list[list[int]]:
@@ -191,6 +193,20 @@ class TokenEncoder(ABC):
     @abstractmethod
     def forward(self, ids: Sequence[Tokens], languages: Sequence[str]) -> Vectors:
         """Vectors of one batch, shape (texts, dimensions)."""
+
+    def truncate(self, dimensions: int | None) -> None:
+        """Keep the first so many numbers of each vector from now on; all of them if it is None.
+
+        Raises:
+            InputError: the model's vectors are shorter.
+        """
+        if dimensions is None:
+            return
+        if dimensions > self.dimensions:
+            raise InputError(
+                f"truncate_dim (--truncate-dim) {dimensions} is more than the model's {self.dimensions} dimensions"
+            )
+        self.dimensions = self.truncate_dim = dimensions
 
     def encode(self, texts: Sequence[str], *, role: Role, languages: Sequence[str]) -> Vectors:
         """Shape (texts, dimensions). A text's vector does not depend on what it is batched with, up to rounding."""
@@ -218,7 +234,7 @@ class TokenEncoder(ABC):
 
     def _encoded(self, ids: list[list[int]], languages: Sequence[str]) -> Vectors:
         def forward(at: Rows) -> Vectors:
-            return self.forward([ids[row] for row in at], [languages[row] for row in at])
+            return self.forward([ids[row] for row in at], [languages[row] for row in at])[:, : self.truncate_dim]
 
         return self.pace.run([len(row) for row in ids], forward)
 

@@ -6,13 +6,14 @@ import hashlib
 import importlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from xlir_bench.encoders.protocol import Encoder, LanguageSupport, Role, Similarity
+from xlir_bench.encoders.weights import deciding_files
 from xlir_bench.errors import InputError, MissingResourceError, XlirError
 from xlir_bench.errors import one_line as one_line  # noqa: PLC0414  (imported from here by every adapter)
 
@@ -24,16 +25,6 @@ Foreign: TypeAlias = Any
 """An object of a library that declares no types, or of the user's own."""
 
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu|npu|hpu)(:\d+)?")
-_WEIGHTS = ".safetensors"
-_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
-_NO_WEIGHTS = "training_args.bin"  # what transformers' Trainer leaves behind
-_CODE = (".py",)
-_DECIDING = (_WEIGHTS, ".json", ".txt", ".model", ".vocab", ".bpe", ".spm", ".jinja")
-_EXPORTED: Mapping[Backend, tuple[str, ...]] = {
-    "torch": (),
-    "onnx": (".onnx", ".onnx_data"),
-    "openvino": (".xml", ".bin"),
-}
 _HASHED_AT_ONCE = 1 << 24
 # To be raised when an adapter comes to compute other vectors from the same files: stored ones are then not used again.
 _SCHEME = 1
@@ -57,6 +48,7 @@ class Settings:
             text for the role.
         truncate_dim: the first so many dimensions of each vector are kept.
         registry: whether prompts may be taken from mteb's registry where the checkpoint has none.
+        explicit: names of the fields that the user set, also where to what is the default.
     """
 
     pooling: Pooling | None = None
@@ -71,6 +63,45 @@ class Settings:
     prompt_names: Mapping[Role, str] | None = None
     truncate_dim: int | None = None
     registry: bool = True
+    explicit: frozenset[str] = field(default=frozenset(), compare=False)
+
+    def refuse_unused(self, adapter: str, used: Collection[str], who: str) -> None:
+        """Refuse what was set and would have no effect.
+
+        Args:
+            adapter: its name.
+            used: names of the fields that it uses.
+            who: the model's id, for the message.
+
+        Raises:
+            InputError: a field that the adapter does not use was set.
+        """
+        default = Settings()
+        given = self.explicit | {name for name in MEASURING if getattr(self, name) != getattr(default, name)}
+        unused = [name for name in _FLAGS if name in given and name not in used]
+        if unused:
+            named = ", ".join(f"{name} ({_FLAGS[name]})" for name in unused)
+            takes = ", ".join(name for name in _FLAGS if name in used)
+            raise InputError(
+                f"{who}: {named} would have no effect on the adapter {adapter}, which takes {takes or 'no settings'}: "
+                "leave it out"
+            )
+
+
+# The fields of `Settings` that change what is measured or how fast, and the options that set them. A field that an
+# adapter does not use is refused. Trust and `registry` are permissions, and the languages are checked for every model.
+_FLAGS: Mapping[str, str] = {
+    "pooling": "--pooling",
+    "max_length": "--max-length",
+    "prompts": "--query-prompt, --document-prompt",
+    "prompt_names": "--query-prompt-name, --document-prompt-name",
+    "similarity": "--similarity",
+    "precision": "--precision",
+    "backend": "--backend",
+    "truncate_dim": "--truncate-dim",
+    "batch_tokens": "--batch-tokens",
+}
+MEASURING = frozenset(_FLAGS)
 
 
 @dataclass(frozen=True)
@@ -108,8 +139,30 @@ class Options:
     truncate_dim: int | None = None
     registry: bool = True
 
+    def explicit(self) -> frozenset[str]:
+        """Names of the fields of `Settings` that these options set."""
+        by_role = {
+            "prompts": (self.query_prompt, self.document_prompt),
+            "prompt_names": (self.query_prompt_name, self.document_prompt_name),
+        }
+        given = {name for name, texts in by_role.items() if any(text is not None for text in texts)}
+        return frozenset(given | {name for name in MEASURING - set(by_role) if getattr(self, name) is not None})
+
     def over(self, settings: Settings, device: str) -> Settings:
-        """The settings in force on a device."""
+        """The settings in force on a device.
+
+        Raises:
+            InputError: a role is given both a prompt and the name of one.
+        """
+        prompts: dict[Role, str] = dict(settings.prompts or {})
+        for role, text, name in (
+            ("query", self.query_prompt, self.query_prompt_name),
+            ("document", self.document_prompt, self.document_prompt_name),
+        ):
+            if text is not None and name is not None:
+                raise InputError(f"give --{role}-prompt or --{role}-prompt-name, not both")
+            if name is not None:  # which the option says over the text that the manifest has
+                prompts.pop("query" if role == "query" else "document", None)
         precision = best_precision(device) if self.precision == "auto" else self.precision
         return replace(
             settings,
@@ -117,13 +170,14 @@ class Options:
             backend=self.backend or settings.backend,
             batch_tokens=self.batch_tokens or settings.batch_tokens,
             trust_remote_code=self.trust_remote_code,
-            prompts=_over(settings.prompts, self.query_prompt, self.document_prompt),
+            prompts=_over(prompts or None, self.query_prompt, self.document_prompt),
             prompt_names=_over(settings.prompt_names, self.query_prompt_name, self.document_prompt_name),
             similarity=self.similarity or settings.similarity,
             pooling=self.pooling or settings.pooling,
             max_length=self.max_length or settings.max_length,
             truncate_dim=self.truncate_dim or settings.truncate_dim,
             registry=self.registry and settings.registry,
+            explicit=settings.explicit | self.explicit(),
         )
 
 
@@ -266,8 +320,8 @@ def fingerprint(folder: Path, adapter: str, loaded: Loaded) -> str:
     """SHA-256, in hexadecimal, of the files that decide a model's vectors and of how it is used.
 
     The files are weights, tokenizer and configuration: those right in the folder, and those in the folders of the
-    modules that a `modules.json` names. Their names count, relative to the folder; where the folder is and what it is
-    called do not. Other folders inside, such as `results/`, do not count either.
+    modules that a `modules.json` names, those inside a Router included. Their names count, relative to the folder;
+    where the folder is and what it is called do not. Other folders inside, such as `results/`, do not count either.
     """
     digest = hashlib.sha256()
     use = {"scheme": _SCHEME, "adapter": adapter, "prompts": loaded.prompts, **loaded.fingerprint_fields}
@@ -281,96 +335,3 @@ def fingerprint(folder: Path, adapter: str, loaded: Loaded) -> str:
     return digest.hexdigest()
 
 
-def deciding_files(folder: Path, backend: Backend = "torch") -> list[Path]:
-    """Weights, tokenizer, configuration and code of a model's folder, sorted by relative name.
-
-    In each place pickled weights count where there are no others; exported ones where their backend computes.
-    """
-    places = [list(folder.iterdir()), *(list(module.rglob("*")) for module in module_folders(folder, any_code=True))]
-    if _EXPORTED[backend] and (folder / backend).is_dir():
-        places.append(list((folder / backend).iterdir()))
-    kept: set[Path] = set()
-    for place in places:
-        paths = [path for path in place if path.is_file() and path.name != _NO_WEIGHTS]
-        ends = (*_DECIDING, *_CODE, *_EXPORTED[backend])
-        if not any(path.name.endswith(_WEIGHTS) for path in paths):
-            ends += _PICKLED
-        kept.update(path for path in paths if path.name.lower().endswith(ends))
-    return sorted(kept, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def module_folders(folder: Path, any_code: bool = False) -> list[Path]:
-    """The folders below `folder` that its `modules.json` names.
-
-    Args:
-        folder: a model's.
-        any_code: whether modules may be code that comes with the model.
-
-    Raises:
-        InputError: `modules.json` is not a list of modules, one of them is code that is not sentence-transformers' own,
-            or one lies elsewhere.
-    """
-    listing = folder / "modules.json"
-    if not listing.is_file():
-        return []
-    try:
-        modules = [(str(module["type"]), str(module["path"])) for module in json.loads(listing.read_text("utf-8"))]
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{listing}: not a list of sentence-transformers modules ({error!r})") from None
-    found = []
-    for kind, place in modules:
-        if not any_code and not kind.startswith("sentence_transformers."):
-            raise InputError(
-                f"{listing}: module {kind} is code that comes with the model, which is not run: read it, then give "
-                "--trust-remote-code"
-            )
-        if not (folder / place).resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"{listing}: the module {place!r} lies outside the model's folder")
-        if place and (folder / place).is_dir():
-            found.append(folder / place)
-    return found
-
-
-def pickled_only(folder: Path, trusted: bool) -> dict[Path, list[str]]:
-    """The folders of a model, its own and those of its modules, that have pickled weights and no others; and which.
-
-    Raises:
-        InputError: a module is code, and not trusted; see `module_folders`.
-    """
-    found = {}
-    for place in (folder, *module_folders(folder, any_code=trusted)):
-        names = [path.name for path in place.iterdir() if path.is_file() and path.name != _NO_WEIGHTS]
-        pickled = sorted(name for name in names if name.endswith(_PICKLED))
-        if pickled and not any(name.endswith(_WEIGHTS) for name in names):
-            found[place] = pickled
-    return found
-
-
-def refuse_unsafe(folder: Path, settings: Settings) -> None:
-    """Loading a pickle can run anything, so weights have to be in safetensors files unless that was allowed.
-
-    Raises:
-        InputError: the folder, or that of one of its modules, has pickled weights only, or the model has none at all.
-    """
-    trusted = settings.trust_remote_code
-    pickled = pickled_only(folder, trusted)
-    if pickled and not trusted:
-        place, names = next(iter(pickled.items()))
-        named = next((name for name in names if name.startswith("pytorch_model")), names[0])
-        raise InputError(
-            f"{place}: the weights are pickled only ({named}), and unpickling can run any code: save the model "
-            "again with save_pretrained(), which writes safetensors, or give --trust-remote-code, once: they are kept "
-            "as safetensors"
-        )
-    places = [folder, *module_folders(folder, any_code=trusted)]
-    exported = _EXPORTED[settings.backend] and (folder / settings.backend).is_dir()
-    if not pickled and not exported and not any(any(place.glob(f"*{_WEIGHTS}")) for place in places):
-        raise InputError(
-            f"{folder}: no weights (*{_WEIGHTS}) in the model's folder; pickled ones are fetched from the hub with "
-            "--trust-remote-code only, and kept as safetensors"
-        )
-
-
-def size_of(folder: Path) -> int:
-    """Bytes on disk of the files that a model needs."""
-    return sum(path.stat().st_size for path in deciding_files(folder))

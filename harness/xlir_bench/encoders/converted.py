@@ -16,16 +16,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from xlir_bench.encoders.checkpoint import (
-    Backend,
-    Foreign,
-    Settings,
-    deciding_files,
-    one_line,
-    package,
-    pickled_only,
-    refuse_unsafe,
-)
+from xlir_bench.encoders.checkpoint import Backend, Foreign, Settings, one_line, package
+from xlir_bench.encoders.weights import deciding_files, pickled_only, refuse_unsafe
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.files import cache_folder
 

@@ -33,6 +33,7 @@ from xlir_bench.collection import Texts
 from xlir_bench.encoders import sentence_transformer
 from xlir_bench.encoders.checkpoint import Foreign, Loaded, Settings, one_line, pick_device
 from xlir_bench.encoders.encode import encode_texts
+from xlir_bench.encoders.kinds import refuse_other_objects
 from xlir_bench.encoders.mteb_protocol import MtebEncoder, sent_prompts
 from xlir_bench.encoders.protocol import Encoder, Model, ModelInfo, Role, Similarity, Vectors
 from xlir_bench.encoders.similarity import of_object
@@ -130,6 +131,7 @@ def adapted(made: Foreign, model_id: str, similarity: Similarity | None = None) 
     Raises:
         InputError: it has none of the three interfaces, or compares vectors in a way that cannot be measured.
     """
+    refuse_other_objects(made, model_id)
     if _is_sentence_transformer(made):
         return sentence_transformer.wrapped(made, Settings(similarity=similarity), str(made.device))
     encode = getattr(made, "encode", None)

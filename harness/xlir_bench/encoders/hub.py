@@ -9,7 +9,7 @@ from xlir_bench.errors import InputError, MissingResourceError
 
 DEFAULT = Options()
 
-_NEEDED = ["*.json", "*.txt", "*.model", "*.safetensors", "*.vocab", "*.bpe", "*.spm", "*.jinja"]
+_NEEDED = ["*.json", "*.txt", "*.model", "*.safetensors", "*.vocab", "*.bpe", "*.spm", "*.jinja", "artifact.metadata"]
 _PICKLED = ["*.bin", "*.pt"]
 _CODE = ["*.py"]
 _OTHERS = ["onnx", "openvino", "original"]

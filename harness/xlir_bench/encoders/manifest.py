@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from xlir_bench.encoders.adapters import SOURCES, SourceKind
-from xlir_bench.encoders.checkpoint import Backend, Pooling, Precision, Settings
+from xlir_bench.encoders.checkpoint import MEASURING, Backend, Pooling, Precision, Settings
 from xlir_bench.encoders.protocol import LanguageSupport, Role, Similarity
 from xlir_bench.errors import InputError
 from xlir_bench.languages import distinct, language
@@ -218,6 +218,7 @@ class Manifest(_Part):
             language_support=self.languages.language_support(),
             backend=self.backend,
             truncate_dim=self.truncate_dim,
+            explicit=frozenset(self.model_fields_set) & MEASURING,
         )
 
 

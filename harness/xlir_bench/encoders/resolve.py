@@ -19,7 +19,7 @@ from xlir_bench.encoders import (
     server,
     transformer,
 )
-from xlir_bench.encoders.adapters import ADAPTERS
+from xlir_bench.encoders.adapters import ADAPTERS, USES
 from xlir_bench.encoders.checkpoint import (
     Loaded,
     Options,
@@ -28,11 +28,12 @@ from xlir_bench.encoders.checkpoint import (
     fingerprint,
     pick_device,
     prompts_of,
-    size_of,
 )
 from xlir_bench.encoders.cutting import Cut
+from xlir_bench.encoders.embeddings_api import Endpoint
 from xlir_bench.encoders.protocol import Model, ModelInfo
 from xlir_bench.encoders.similarity import undeclared
+from xlir_bench.encoders.weights import size_of
 from xlir_bench.errors import InputError, unknown_name
 from xlir_bench.external_code import external_code
 from xlir_bench.resources import folder as package_folder
@@ -137,12 +138,13 @@ def bundled() -> list[str]:
 def _named(asked: _Asked) -> Model | None:
     """A baseline or a bundled submission, if it is called so."""
     model_id = asked.model_id
-    baseline = _BASELINES.get(model_id) or (random_encoder.load if model_id.startswith("random:") else None)
-    if baseline is not None:
-        return baseline(model_id)
+    kind = "random" if model_id.startswith("random:") else model_id
+    if kind in _BASELINES:
+        _in_force(asked, Settings(), kind)
+        return _BASELINES[kind](model_id)
     if model_id not in bundled():
         return None
-    changed = asked.options.precision is not None or asked.options.backend is not None
+    changed = asked.options.explicit() - {"batch_tokens"}  # which changes no vector
     name = f"{model_id}-{{fingerprint}}" if changed else model_id
     return _declared(replace(asked, name=name), package_folder("submissions") / model_id)
 
@@ -156,7 +158,7 @@ def _of_scheme(asked: _Asked) -> Model | None:
     if scheme == mteb_registry.NAME:
         return _from_mteb(asked, rest, None, Settings())
     key = SERVER_KEY_VARIABLE if os.environ.get(SERVER_KEY_VARIABLE) else None
-    return _from_server(asked, server.Endpoint(os.environ.get(SERVER_VARIABLE) or _OPENAI, rest, key), Settings())
+    return _from_server(asked, Endpoint(os.environ.get(SERVER_VARIABLE) or _OPENAI, rest, key), Settings())
 
 
 def _at_place(asked: _Asked) -> Model | None:
@@ -172,10 +174,20 @@ def _at_place(asked: _Asked) -> Model | None:
     if match := _FACTORY.fullmatch(asked.model_id):
         from xlir_bench.encoders import factory
 
-        return factory.load(
-            asked.model_id, match["place"], match["name"], asked.device, asked.options.similarity
-        )
+        settings = _in_force(asked, Settings(), "factory")
+        return factory.load(asked.model_id, match["place"], match["name"], asked.device, settings.similarity)
     return None
+
+
+def _in_force(asked: _Asked, declared: Settings, adapter: str, device: str = "cpu") -> Settings:
+    """The settings of a model, options over its manifest.
+
+    Raises:
+        InputError: one was set that the adapter does not use.
+    """
+    settings = asked.options.over(declared, device)
+    settings.refuse_unused(adapter, USES[adapter], asked.model_id)
+    return settings
 
 
 def _unknown(model_id: str) -> InputError:
@@ -218,11 +230,12 @@ def _declared(asked: _Asked, folder: Path) -> Model:
 def _of_source(asked: _Asked, declared: Manifest, folder: Path) -> Model:
     source, settings = declared.source, declared.settings()
     if declared.adapter == bm25.NAME:
+        _in_force(asked, settings, bm25.NAME)
         return bm25.load(asked.model_id)
     if source.mteb is not None:
         return _from_mteb(asked, source.mteb, source.revision, settings)
     if source.server is not None:
-        endpoint = server.Endpoint(source.server, source.model or "", source.key, source.dimensions, source.revision)
+        endpoint = Endpoint(source.server, source.model or "", source.key, source.dimensions, source.revision)
         return _from_server(asked, endpoint, settings, folder / source.tokenizer if source.tokenizer else None)
     if source.embeddings is not None:
         return _precomputed(asked, folder / source.embeddings, settings)
@@ -269,8 +282,8 @@ def _from_mteb(asked: _Asked, name: str, revision: str | None, settings: Setting
     return Model(_info(asked, identity, loaded, revision), loaded.encoder)
 
 
-def _from_server(asked: _Asked, endpoint: server.Endpoint, settings: Settings, tokenizer: Path | None = None) -> Model:
-    settings = asked.options.over(settings, "cpu")  # the server's device is its own affair
+def _from_server(asked: _Asked, endpoint: Endpoint, settings: Settings, tokenizer: Path | None = None) -> Model:
+    settings = _in_force(asked, settings, server.NAME)
     encoder = server.ServerEncoder(endpoint, prompts_of(settings), Cut.of(settings.max_length, tokenizer))
     identity = server.identity(encoder)
     details = {
@@ -287,6 +300,7 @@ def _from_server(asked: _Asked, endpoint: server.Endpoint, settings: Settings, t
 
 
 def _precomputed(asked: _Asked, path: Path, settings: Settings) -> Model:
+    settings = _in_force(asked, settings, precomputed.NAME)
     vectors = precomputed.Precomputed(path)
     identity = precomputed.fingerprint(path)
     info = ModelInfo(
@@ -309,7 +323,7 @@ def _kind(folder: Path, what: str) -> str:
 
 def _load(asked: _Asked, checkpoint: _Checkpoint) -> Model:
     device = pick_device(asked.device)
-    settings = asked.options.over(checkpoint.settings, device)
+    settings = _in_force(asked, checkpoint.settings, checkpoint.adapter, device)
     if checkpoint.adapter in {sentence_transformer.NAME, transformer.NAME}:
         settings = mteb_registry.completed(settings, checkpoint.folder, checkpoint.origin)
     if settings.similarity is None and checkpoint.adapter != sentence_transformer.NAME:

@@ -23,8 +23,9 @@ from sentence_transformers.base.modules import InputModule
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from xlir_bench.encoders.checkpoint import Loaded, Settings, no_loading_bars, one_line, refuse_unsafe
+from xlir_bench.encoders.checkpoint import Loaded, Settings, no_loading_bars, one_line
 from xlir_bench.encoders.sentence_transformer import wrapped
+from xlir_bench.encoders.weights import refuse_unsafe
 from xlir_bench.errors import InputError
 
 NAME = "two-path"

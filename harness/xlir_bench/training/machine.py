@@ -23,7 +23,6 @@ from xlir_bench.encoders.checkpoint import (
     Foreign,
     Options,
     Settings,
-    deciding_files,
     loading,
     package,
     pick_device,
@@ -34,6 +33,7 @@ from xlir_bench.encoders.hub import snapshot
 from xlir_bench.encoders.m2m100 import OWN_CODES
 from xlir_bench.encoders.resolve import MANIFEST, bundled
 from xlir_bench.encoders.transformer import refuse_missing
+from xlir_bench.encoders.weights import deciding_files
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.languages import described
 from xlir_bench.resources import folder as package_folder

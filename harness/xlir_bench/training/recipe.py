@@ -324,7 +324,7 @@ def _name_of(path: Path) -> str:
 
 def _contents(folder: Path) -> str:
     """SHA-256 of the files that decide a model's vectors."""
-    from xlir_bench.encoders.checkpoint import deciding_files
+    from xlir_bench.encoders.weights import deciding_files
 
     if not folder.is_dir():
         raise InputError(f"start.folder: there is no folder {folder}")
