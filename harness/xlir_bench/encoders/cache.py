@@ -159,6 +159,12 @@ class Shelf:
         """
         self._cache.store(self._folder, keys, vectors, self._card)
 
+    def discard(self) -> None:
+        """Remove all vectors of this model and role."""
+        for path in self._folder.glob(f"*{_SEGMENT}"):
+            _remove(path)
+        self._keys = self._keys[:0]
+
     def rounded(self, vectors: Vectors) -> Vectors:
         """The vectors as they will be read again, shape (texts, dimensions), float32.
 

@@ -11,14 +11,21 @@ import numpy.typing as npt
 from xlir_bench.collection import Texts
 from xlir_bench.encoders.cache import Shelf, VectorCache, keys_of
 from xlir_bench.encoders.checkpoint import Foreign
-from xlir_bench.encoders.protocol import Encoder, Lookup, ModelInfo, PartwiseEncoder, Role, Vectors
+from xlir_bench.encoders.protocol import (
+    FULL_ROUNDING,
+    Encoder,
+    Lookup,
+    ModelInfo,
+    PartwiseEncoder,
+    Role,
+    Vectors,
+)
 from xlir_bench.errors import InputError
 from xlir_bench.progress import SILENT, Progress
 
 BLOCK = 2048
 """Texts per block: what is encoded between two visits to the cache, and what a run that is cut off loses at most."""
 
-_ROUNDING = 1e-4
 _STAGE = {"query": "encoding queries", "document": "encoding documents"}
 
 
@@ -68,7 +75,7 @@ def encode_texts(
 
     Args:
         retriever: the model.
-        info: what the model is; its fingerprint is the key under which vectors are stored.
+        info: what the model is; its `vector_key` is the key under which vectors are stored.
         texts: queries or documents.
         role: which of the two.
         cache: where vectors are looked up and stored; nowhere if none is given.
@@ -85,7 +92,7 @@ def encode_texts(
     distinct = distinct_texts(texts)
     stage = progress.stage(_STAGE[role], len(texts), "texts")
     card = {"id": info.id, "name": info.name, "revision": info.revision}
-    shelf = cache.shelf(info.fingerprint, role, card) if cache is not None and info.fingerprint else None
+    shelf = cache.shelf(info.vector_key, role, card) if cache is not None and info.vector_key else None
     # The rows of the result grouped by distinct text, so that a block goes to its final place without a second copy.
     rows = np.argsort(distinct.position, kind="stable")
     starts = np.searchsorted(distinct.position[rows], np.arange(len(distinct.texts) + 1))
@@ -171,9 +178,9 @@ def _tie_equal_texts(vectors: Vectors, texts: Texts) -> None:
             vectors[row] = vectors[reference]
 
 
-def is_rounding(vector: Vectors, reference: Vectors) -> bool:
+def is_rounding(vector: Vectors, reference: Vectors, bound: float = FULL_ROUNDING) -> bool:
     """Whether two vectors of one text differ by no more than rounding; (dimensions,) each."""
-    return bool(np.linalg.norm(vector - reference) <= _ROUNDING * np.linalg.norm(reference))
+    return bool(np.linalg.norm(vector - reference) <= bound * np.linalg.norm(reference))
 
 
 @dataclass(frozen=True)

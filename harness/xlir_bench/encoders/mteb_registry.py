@@ -1,14 +1,17 @@
 """`mteb:NAME`: a model as mteb's own registry declares and loads it.
 
-What mteb loads cannot be read from a folder, so the fingerprint is that of a factory: mteb's release, the model's name
-and revision there, and the vectors that it gives to a few fixed texts.
+What mteb loads cannot be read from a folder, so the model is identified as a factory's is: by mteb's release, the
+model's name and revision there, and the vectors that it gives to a few fixed texts; and before stored vectors are used
+again, a sample of texts is encoded and compared.
 """
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 from xlir_bench.encoders.checkpoint import Foreign, Options, no_loading_bars, one_line, package, pick_device
+from xlir_bench.encoders.identity import digest_of
 from xlir_bench.errors import InputError, MissingResourceError, unknown_name
 
 NAME = "mteb"
@@ -30,6 +33,11 @@ def declared(name: str) -> Foreign:
     except KeyError:
         known = [meta.name for meta in library.get_model_metas() if meta.name]
         raise unknown_name("model of mteb's registry", name, known, "see mteb.get_model_metas()") from None
+
+
+def content(meta: Foreign, revision: str | None) -> str:
+    """What identifies a model, as far as the registry says: mteb's release, and the model's name and revision."""
+    return digest_of("mteb", version("mteb"), str(meta.name), str(revision))
 
 
 def make(meta: Foreign, revision: str | None, device: str | None, options: Options) -> Foreign:

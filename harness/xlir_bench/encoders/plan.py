@@ -107,8 +107,8 @@ class _Side:
 
 def _side(model: Model, role: Role, distinct: Distinct, cache: VectorCache | None) -> _Side:
     missing = np.arange(len(distinct))
-    if cache is not None and model.info.fingerprint:
-        found, _ = cache.shelf(model.info.fingerprint, role).find(keys_of(distinct.texts, distinct.languages))
+    if cache is not None and model.info.vector_key:
+        found, _ = cache.shelf(model.info.vector_key, role).find(keys_of(distinct.texts, distinct.languages))
         missing = np.setdiff1d(missing, found, assume_unique=True)
     side = _Side(role, distinct, missing, None)
     if not isinstance(model.retriever, Tokenising):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -25,12 +24,13 @@ from xlir_bench.encoders.checkpoint import (
     Options,
     Settings,
     check_device_name,
-    fingerprint,
+    content_digest,
     pick_device,
     prompts_of,
     size_of,
 )
-from xlir_bench.encoders.protocol import Model, ModelInfo
+from xlir_bench.encoders.identity import VectorFields, digest_of, identified, rounded
+from xlir_bench.encoders.protocol import FULL_ROUNDING, LanguageSupport, Model, ModelInfo
 from xlir_bench.errors import InputError, unknown_name
 from xlir_bench.resources import folder as package_folder
 
@@ -52,12 +52,17 @@ class _Asked:
 
     Attributes:
         name: for `ModelInfo.name`; `{fingerprint}` in it becomes the first 8 digits.
+        language_support: as a manifest declares it.
+        verify_stored, rounding: see `ModelInfo`.
     """
 
     model_id: str
     device: str | None
     options: Options
     name: str = ""
+    language_support: LanguageSupport = field(default_factory=LanguageSupport)
+    verify_stored: bool = False
+    rounding: float = FULL_ROUNDING
 
 
 @dataclass(frozen=True)
@@ -111,11 +116,8 @@ def _of_hub(asked: _Asked) -> Model:
 
 
 def _rounded(model: Model) -> Model:
-    """The model whose vectors are rounded to float16 where they are stored: another one, for its scores differ."""
-    info = model.info
-    digest = hashlib.sha256(f"{info.fingerprint} float16".encode()).hexdigest()
-    details = {**info.details, "stored_as": "float16"}
-    return replace(model, info=replace(info, name=f"{info.name}-float16", fingerprint=digest, details=details))
+    """The model whose vectors are rounded to float16 where they are stored."""
+    return replace(model, info=rounded(model.info, model.language_support, "float16"))
 
 
 def bundled() -> list[str]:
@@ -132,9 +134,18 @@ def _named(asked: _Asked) -> Model | None:
         return baseline(model_id)
     if model_id not in bundled():
         return None
-    changed = asked.options.precision is not None or asked.options.backend is not None
-    name = f"{model_id}-{{fingerprint}}" if changed else model_id
+    name = f"{model_id}-{{fingerprint}}" if _changes_scores(asked.options) else model_id
     return _declared(replace(asked, name=name), package_folder("submissions") / model_id)
+
+
+def _changes_scores(options: Options) -> bool:
+    """Whether an option may make another model of a bundled one. Rounding where vectors are stored names itself."""
+    plain = Options(
+        batch_tokens=options.batch_tokens,
+        trust_remote_code=options.trust_remote_code,
+        stored_as=options.stored_as,
+    )
+    return options != plain
 
 
 def _of_scheme(asked: _Asked) -> Model | None:
@@ -184,6 +195,7 @@ def _declared(asked: _Asked, folder: Path) -> Model:
 
     path = folder / MANIFEST
     declared = manifest.read(path)
+    asked = replace(asked, language_support=declared.languages.language_support())
     model = _of_source(asked, declared, folder)
     details: dict[str, Any] = {
         "licence": declared.licence,
@@ -197,16 +209,13 @@ def _declared(asked: _Asked, folder: Path) -> Model:
     if declared.unaudited:
         details["unaudited"] = list(declared.unaudited)
     info = replace(model.info, details={**model.info.details, **details})
-    # The adapter knows better where the model itself has a table of languages.
-    return Model(
-        info, model.retriever, getattr(model.retriever, "language_support", declared.languages.language_support())
-    )
+    return replace(model, info=info)
 
 
 def _of_source(asked: _Asked, declared: Manifest, folder: Path) -> Model:
     source, settings = declared.source, declared.settings()
     if declared.adapter == bm25.NAME:
-        return bm25.load(asked.model_id)
+        return bm25.load(asked.model_id, asked.language_support)
     if source.mteb is not None:
         return _from_mteb(asked, source.mteb, source.revision)
     if source.server is not None:
@@ -236,17 +245,19 @@ def _from_mteb(asked: _Asked, name: str, revision: str | None) -> Model:
     from xlir_bench.encoders import factory
 
     meta = mteb_registry.declared(name)
-    loaded = factory.adapted(mteb_registry.make(meta, revision, asked.device, asked.options), asked.model_id)
+    made = mteb_registry.make(meta, revision, asked.device, asked.options)
+    loaded = factory.adapted(made, asked.model_id)
     revision = revision or meta.revision
-    identity = factory.probed(loaded.encoder, asked.model_id, f"mteb {meta.name} {revision}".encode())
+    registered = mteb_registry.content(meta, revision)
+    content = digest_of(registered, factory.probed(loaded.encoder, asked.model_id))
     details = {"registry": meta.name, "licence": meta.license, "parameters": meta.n_parameters}
     loaded = replace(loaded, details={**loaded.details, **details})
-    return Model(_info(asked, identity, loaded, revision), loaded.encoder)
+    return _model(replace(asked, verify_stored=True), content, loaded, revision)
 
 
 def _from_server(asked: _Asked, endpoint: server.Endpoint, settings: Settings) -> Model:
     encoder = server.ServerEncoder(endpoint, prompts_of(settings))
-    identity = server.identity(encoder)
+    content = server.identity(encoder)
     details = {
         "adapter": server.NAME,
         "server": endpoint.url,
@@ -255,20 +266,22 @@ def _from_server(asked: _Asked, endpoint: server.Endpoint, settings: Settings) -
     }
     prompts = {str(role): text for role, text in encoder.prompts.items()}
     loaded = Loaded(encoder, prompts, settings.similarity or "cosine", {}, details)
-    return Model(_info(asked, identity, loaded, endpoint.revision), encoder)
+    asked = replace(asked, verify_stored=True, rounding=server.ROUNDING)
+    return _model(asked, content, loaded, endpoint.revision)
 
 
 def _precomputed(asked: _Asked, path: Path, settings: Settings) -> Model:
     vectors = precomputed.Precomputed(path)
-    identity = precomputed.fingerprint(path)
     info = ModelInfo(
         id=asked.model_id,
-        name=asked.name.replace("{fingerprint}", identity[:8]),
-        fingerprint=identity,
+        name=asked.name,
+        fingerprint="",
         similarity=settings.similarity or "cosine",
         details={"adapter": precomputed.NAME, "dimensions": vectors.dimensions},
     )
-    return Model(info, vectors)
+    content = precomputed.fingerprint(path)
+    fields = VectorFields(precomputed.NAME, content, language_support=asked.language_support)
+    return Model(identified(info, fields), vectors, asked.language_support)
 
 
 def _kind(folder: Path, what: str) -> str:
@@ -283,22 +296,28 @@ def _load(asked: _Asked, checkpoint: _Checkpoint) -> Model:
     device = pick_device(asked.device)
     settings = asked.options.over(checkpoint.settings, device)
     loaded = ADAPTERS[checkpoint.adapter](checkpoint.folder, settings, device)
-    digest = fingerprint(checkpoint.folder, checkpoint.adapter, loaded)
+    content = content_digest(checkpoint.folder, loaded.fingerprint_fields.get("backend", "torch"))
     loaded = replace(loaded, details={**loaded.details, "bytes": size_of(checkpoint.folder)})
-    info = _info(asked, digest, loaded, checkpoint.revision)
-    return Model(info, loaded.encoder, getattr(loaded.encoder, "language_support", settings.language_support))
+    return _model(asked, content, loaded, checkpoint.revision)
 
 
-def _info(asked: _Asked, digest: str, loaded: Loaded, revision: str | None) -> ModelInfo:
-    return ModelInfo(
+def _model(asked: _Asked, content: str, loaded: Loaded, revision: str | None) -> Model:
+    """A model in memory, with its fingerprints."""
+    # The adapter knows better where the model itself has a table of languages.
+    support = getattr(loaded.encoder, "language_support", asked.language_support)
+    info = ModelInfo(
         id=asked.model_id,
-        name=asked.name.replace("{fingerprint}", digest[:8]),
-        fingerprint=digest,
+        name=asked.name,
+        fingerprint="",
         revision=revision,
         prompts=loaded.prompts,
         similarity=loaded.similarity,
         details={**loaded.fingerprint_fields, **loaded.details},
+        verify_stored=asked.verify_stored,
+        rounding=asked.rounding,
     )
+    fields = VectorFields(str(loaded.details["adapter"]), content, loaded.fingerprint_fields, support)
+    return Model(identified(info, fields), loaded.encoder, support)
 
 
 def _safe(name: str) -> str:

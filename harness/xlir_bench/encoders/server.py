@@ -49,6 +49,9 @@ _AGAIN = (408, 409, 429, 500, 502, 503, 504)
 _PROBE = "The quick brown fox jumps over the lazy dog."
 _SAME = 0.999
 
+ROUNDING = 0.045
+"""Relative difference of two vectors whose cosine is `_SAME`: servers round differently from call to call."""
+
 
 @dataclass(frozen=True)
 class Endpoint:
