@@ -19,8 +19,8 @@ _FORMAT = 2
 """To be raised when the way in which a fingerprint is composed changes."""
 
 ADAPTER_VERSIONS: Mapping[str, int] = {}
-"""Adapter -> its version, 1 where it is not listed. Raise it when an adapter comes to compute other vectors from the same
-files and settings: stored vectors and finished results are then not used again."""
+"""Adapter -> its version, 1 where it is not listed. Raise it when an adapter comes to compute other vectors from the
+same files and settings: stored vectors and finished results are then not used again."""
 
 _HALF_ROUNDING = 2e-2
 _STORED_HALF_ROUNDING = 2e-3

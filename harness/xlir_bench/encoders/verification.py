@@ -106,7 +106,7 @@ class StoredCheck:
         return self._repeats
 
     def usable(self, cache: VectorCache | None) -> VectorCache | None:
-        """The cache, without what it held of the model if that is stale; None for a model that does not repeat itself."""
+        """The cache, without what it held of the model if that is stale; None if the model does not repeat itself."""
         if cache is None or not self._info.vector_key:
             return cache
         shelves = {role: cache.shelf(self._info.vector_key, role) for role in self._sides}

@@ -137,7 +137,7 @@ def stream(
 
 
 def _verified(place: Storage | None, check: StoredCheck, what: str) -> Storage | None:
-    """A storage without what it held of a model that no longer gives it; None for a model that never repeats itself."""
+    """A storage, without what it held of the model if that is stale; None if the model does not repeat itself."""
     if place is None:
         return None
     content = place.read(_SAMPLE)
