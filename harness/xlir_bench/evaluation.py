@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,12 +13,14 @@ from time import perf_counter
 
 from xlir_bench import __version__
 from xlir_bench.analysis import analysed, row_scores, summary_of
+from xlir_bench.analysis.intact import fault_of
 from xlir_bench.collection import Collection, Setting, Texts
 from xlir_bench.cores import available_cores
 from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, encode_texts
 from xlir_bench.encoders.encode import keeping_vectors
 from xlir_bench.encoders.protocol import Abridging, Role
 from xlir_bench.encoders.returned import check_same_width
+from xlir_bench.encoders.verification import StoredCheck, packed_sample, unpacked_sample
 from xlir_bench.engines import STREAMED_ABOVE, Streamed, Streaming, stream
 from xlir_bench.engines.records import Records
 from xlir_bench.errors import InputError, XlirError
@@ -28,14 +31,18 @@ from xlir_bench.results import (
     SuiteReference,
     Timing,
     ZeroShotStatement,
+    claim,
     load_result,
-    result_path,
-    save,
+    sample_path,
+    save_at,
     zero_shot_on,
 )
-from xlir_bench.results.exchange.runs import has_runs, runs_path, write_runs
+from xlir_bench.results.exchange.runs import has_runs, write_runs
+from xlir_bench.results.store import runs_path
 from xlir_bench.retrieval import DenseScorer, Heads, LexicalScorer, RankTable, Scorer, count_outranked, default_heads
 from xlir_bench.suites import Suite
+
+log = logging.getLogger(__name__)
 
 MOST_NAMED = 100_000_000
 """Documents of rankings that are kept by name: some 4 GB."""
@@ -49,11 +56,13 @@ class Evaluation:
         result: the figures.
         ranks: what they follow from.
         records: counts of shards that a run which is cut off before the result is written goes on from.
+        check: of a model that is code, with a sample of what it gave.
     """
 
     result: Result
     ranks: RankTable
     records: Records
+    check: StoredCheck | None = None
 
 
 @dataclass(frozen=True)
@@ -63,10 +72,15 @@ class Output:
     Attributes:
         folder: of results.
         top_k: documents of each ranking that are written beside the result as TREC runs; None writes no runs.
+        distinct: whether the file's name carries the first digits of the data's fingerprint, for one of several
+            collections of one name; see `results.claim`.
+        overwrite: whether a file at the result's path that this release cannot read is replaced.
     """
 
     folder: Path
     top_k: int | None = None
+    distinct: bool = False
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,7 +153,7 @@ def evaluate(
         ties=float(ranks.tied.mean()),
         scores=scores,
     )
-    return Evaluation(result, ranks, ranked.records)
+    return Evaluation(result, ranks, ranked.records, ranked.check)
 
 
 def run(
@@ -153,6 +167,9 @@ def run(
 ) -> SavedResult:
     """`evaluate` and `analysed`, kept in `output`; what an earlier run finished there is taken as it is.
 
+    A result is finished if it answers the same question and the ranks beside it are whole and its own. That of a model
+    that is code must also have vectors of a sample of texts beside it, and the model must still give them.
+
     Args:
         model: see `evaluate`.
         suite: likewise.
@@ -162,11 +179,17 @@ def run(
         progress: likewise.
 
     Raises:
-        InputError: see `evaluate`.
+        InputError: see `evaluate`; or a file is at the result's path that this release cannot read.
         MissingResourceError: the result cannot be written.
     """
     where = output if isinstance(output, Output) else Output(output)
-    path = result_path(where.folder, model.info.name, suite.name)
+    path = claim(
+        where.folder,
+        model.info.name,
+        reference(suite, collection),
+        distinct=where.distinct,
+        overwrite=where.overwrite,
+    )
     runs = None if where.top_k is None else runs_path(path)
     earlier = _finished(path, model, suite, collection)
     if earlier is not None and (where.top_k is None or has_runs(earlier, path, where.top_k)):
@@ -176,11 +199,13 @@ def run(
     result = analysed(evaluation.result, evaluation.ranks)
     timing = result.timing.model_copy(update={"analyse_s": round(perf_counter() - since, 4)})
     result = result.model_copy(update={"timing": timing})
-    kept = SavedResult(result, save(result, evaluation.ranks, where.folder), measured_now=True, runs=runs)
+    check = evaluation.check
+    sample = packed_sample(check.sample()) if check is not None and check.repeats() else None
+    save_at(path, result, evaluation.ranks, sample)
     if where.top_k is not None:
         write_runs(result, evaluation.ranks, path, where.top_k, progress)
     evaluation.records.clear()
-    return kept
+    return SavedResult(result, path, measured_now=True, runs=runs)
 
 
 def reference(suite: Suite, collection: Collection) -> SuiteReference:
@@ -287,11 +312,14 @@ def _ranked(
         return stream(model, collection, streaming, across_languages=across, heads=heads, progress=progress)
     since = perf_counter()
     texts_cache = cache if isinstance(cache, VectorCache) and isinstance(model.retriever, Encoder) else None
+    check = StoredCheck.of(model, collection)
+    if check is not None:
+        texts_cache = check.usable(texts_cache)
     with keeping_vectors(texts_cache, model.info):
         scorer, encoded, from_cache = _scorer(model, collection, texts_cache, progress)
         encode_s = perf_counter() - since
         ranks = count_outranked(scorer, collection, across_languages=across, heads=heads, progress=progress)
-    return Streamed(ranks, encode_s, encoded, from_cache, Records(None))
+    return Streamed(ranks, encode_s, encoded, from_cache, Records(None), check)
 
 
 def _scorer(
@@ -327,4 +355,23 @@ def _finished(path: Path, model: Model, suite: Suite, collection: Collection) ->
         and earlier.intervals is not None
         and earlier.zero_shot == _zero_shot(model, suite, collection)
     )
-    return earlier if same else None
+    if not same:
+        return None
+    if fault := fault_of(earlier, path, collection):
+        log.warning("%s is not finished and is measured again: %s", path, fault)
+        return None
+    check = StoredCheck.of(model, collection)
+    return earlier if check is None or _still_gives(check, path) else None
+
+
+def _still_gives(check: StoredCheck, path: Path) -> bool:
+    """Whether a model that is code still gives the vectors that a result was measured with."""
+    try:
+        stored = unpacked_sample(sample_path(path).read_bytes())
+    except OSError:
+        return False
+    if stored is None or check.agrees(stored):
+        return stored is not None
+    if check.repeats():
+        check.warn(f"the result {path} and all vectors")
+    return False

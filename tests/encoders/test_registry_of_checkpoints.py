@@ -14,11 +14,11 @@ from mteb.models.instruct_wrapper import InstructSentenceTransformerModel
 from mteb.models.model_meta import ScoringFunction
 from mteb_stubs import arriving, registered, save_bert, save_static, sent_by_mteb
 
+from xlir_bench.collection import Texts
 from xlir_bench.encoders import Options, bundled, encode_texts, hub, mteb_registry, resolve
 from xlir_bench.encoders.checkpoint import Settings
 from xlir_bench.encoders.manifest import read
 from xlir_bench.encoders.resolve import package_folder
-from xlir_bench.collection import Texts
 from xlir_bench.errors import InputError
 
 E5 = "intfloat/multilingual-e5-small"

@@ -89,8 +89,26 @@ def test_the_fingerprint_follows_the_settings(minilm, tmp_path):
     folders = [declare(tmp_path / f"m{row}", minilm, **fields) for row, fields in enumerate(settings)]
     fingerprints = [resolve(str(folder), "cpu").info.fingerprint for folder in folders]
     assert len(set(fingerprints)) == len(settings)
-    same = declare(tmp_path / "same", minilm, max_length=256, similarity="dot")  # its own length; and no vector changes
+    same = declare(tmp_path / "same", minilm, max_length=256)  # its own length
     assert resolve(str(same), "cpu").info.fingerprint == fingerprints[0] == resolve(str(minilm), "cpu").info.fingerprint
+
+
+def test_another_similarity_is_another_model_with_the_same_vectors(minilm, tmp_path):
+    cosine = resolve(str(declare(tmp_path / "cosine", minilm, similarity="cosine")), "cpu").info
+    dot = resolve(str(declare(tmp_path / "dot", minilm, similarity="dot")), "cpu").info
+    assert dot.fingerprint != cosine.fingerprint
+    assert dot.vector_key == cosine.vector_key
+
+
+@pytest.mark.parametrize(
+    "languages",
+    ["{supported: [en, de]}", "{supported: [en, de], fallback: en}", "{supported: {all-but: [th]}}"],
+)
+def test_declared_languages_are_part_of_what_identifies_vectors(minilm, tmp_path, languages):
+    plain = resolve(str(declare(tmp_path / "plain", minilm)), "cpu").info
+    other = resolve(str(declare(tmp_path / "other", minilm, languages=languages)), "cpu").info
+    assert other.vector_key != plain.vector_key
+    assert other.fingerprint != plain.fingerprint
 
 
 def test_a_manifest_without_its_weights_is_an_error(tmp_path):

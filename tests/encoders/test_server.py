@@ -116,7 +116,7 @@ def test_a_request_that_was_answered_while_another_failed_is_kept(live, tmp_path
     live.behaviour = lambda number, texts: {"status": 400} if "text number 999" in texts else {"slow": 0.3}
     with pytest.raises(InputError, match="400"):
         encode_texts(model.retriever, model.info, TEXTS, "document", cache=VectorCache(tmp_path))
-    stored = len(VectorCache(tmp_path).store(model.info.fingerprint, "document"))
+    stored = len(VectorCache(tmp_path).store(model.info.vector_key, "document"))
     assert stored == sum(only_texts(live.paid).values()) > 0
 
 

@@ -13,6 +13,7 @@ from xlir_bench.alignment.layers import layer_vectors
 from xlir_bench.collection import Collection, Integers, Texts
 from xlir_bench.encoders import Encoder, Model, Role, Similarity, VectorCache, Vectors, encode_texts
 from xlir_bench.encoders.encode import keeping_vectors
+from xlir_bench.encoders.verification import StoredCheck
 from xlir_bench.errors import InputError
 from xlir_bench.measures import alignment, preference
 from xlir_bench.progress import SILENT, Progress
@@ -228,6 +229,8 @@ def _vectors(model: Model, texts: AlignedTexts, cache: VectorCache | None, progr
     if not isinstance(model.retriever, Encoder):
         raise InputError(f"{model.info.id} has no vectors, so nothing can be aligned; name an encoder")
     chosen = _chosen(texts)
+    if model.info.verify_stored:
+        cache = StoredCheck(model, {texts.role: chosen}).usable(cache)
     encoded = encode_texts(model.retriever, model.info, chosen, texts.role, cache=cache, progress=progress).vectors
     parts = np.split(encoded, len(texts.rows))
     return dict(zip(texts.rows, parts, strict=True))

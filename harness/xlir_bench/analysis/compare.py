@@ -103,6 +103,26 @@ def compare(runs: Sequence[Run]) -> Comparison:
         by_language=tuple(by_language),
         gains=tuple(gains),
         losses=tuple(losses),
+        same_model=tuple((one.name, other.name) for one, other in _of_one_model(runs)),
+        notices=tuple(_notice(one, other) for one, other in _of_one_model(runs)),
+    )
+
+
+def _of_one_model(runs: Sequence[Run]) -> list[tuple[Run, Run]]:
+    return [
+        (one, other)
+        for one, other in combinations(runs, 2)
+        if one.result.model.fingerprint and one.result.model.fingerprint == other.result.model.fingerprint
+    ]
+
+
+def _notice(one: Run, other: Run) -> str:
+    names, digits = f"{one.name} and {other.name}", one.result.model.fingerprint[:12]
+    if np.array_equal(one.ranks.outranked, other.ranks.outranked):
+        return f"{names} are the same model (fingerprint {digits}): nothing was compared"
+    return (
+        f"{names} are the same model (fingerprint {digits}) but rank differently: what changed is not part of the "
+        "fingerprint, such as weights that code loads, a package, or a server"
     )
 
 
@@ -151,7 +171,9 @@ def _check(runs: Sequence[Run]) -> None:
     names = [run.name for run in runs]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"{name} occurs twice; every result of a comparison must be of another model")
+            same = len({run.result.model.fingerprint for run in runs if run.name == name}) == 1
+            what = f" with one fingerprint: the same model {names.count(name)} times" if same else ""
+            raise InputError(f"{name} occurs twice{what}; every result of a comparison must be of another model")
     first = runs[0]
     for other in runs[1:]:
         for what in ("name", "version", "fingerprint", "languages"):

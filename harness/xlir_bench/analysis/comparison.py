@@ -86,6 +86,8 @@ class Comparison:
         by_language: differences per query language and per document language of each setting's primary measure; one
             Holm family per setting, pair and side.
         gains, losses: the queries where B gains or loses most, per pair and setting.
+        same_model: pairs of names with one fingerprint: a model was compared with itself.
+        notices: what to know of these pairs, one sentence each.
     """
 
     suite: str
@@ -97,6 +99,8 @@ class Comparison:
     by_language: tuple[Difference, ...]
     gains: tuple[QueryDifference, ...]
     losses: tuple[QueryDifference, ...]
+    same_model: tuple[tuple[str, str], ...] = ()
+    notices: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

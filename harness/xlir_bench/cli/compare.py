@@ -32,19 +32,22 @@ def command(results: tuple[Path, ...], suite: str | None, as_json: bool, as_late
     from xlir_bench.analysis import compare, load_run
     from xlir_bench.analysis.latex import latex
     from xlir_bench.errors import InputError
-    from xlir_bench.results import find_results, load_result
+    from xlir_bench.results import distinct_names, find_results, load_result
 
     if as_json and as_latex:
         raise InputError("give --json or --latex, not both")
     paths = find_results(results)
-    suites = {path: load_result(path).suite.name for path in paths}
-    if suite is None and len(set(suites.values())) > 1:
-        raise InputError(f"the results are of several suites ({', '.join(sorted(set(suites.values())))}): give --suite")
-    chosen = [path for path in paths if suite in (None, suites[path])]
-    if not chosen:
-        raise InputError(
-            f"no result of suite {suite!r}; there are results of {', '.join(sorted(set(suites.values())))}"
-        )
+    references = [load_result(path).suite for path in paths]
+    names = distinct_names(references)
+    if suite is None and len(set(names)) > 1:
+        raise InputError(f"the results are of several suites ({', '.join(sorted(set(names)))}): give --suite")
+    asked = [suite in (None, name, one.name) for name, one in zip(names, references, strict=True)]
+    found = {name for name, chosen in zip(names, asked, strict=True) if chosen}
+    if not found:
+        raise InputError(f"no result of suite {suite!r}; there are results of {', '.join(sorted(set(names)))}")
+    if len(found) > 1:
+        raise InputError(f"the results of {suite} are on different data: give --suite {' or '.join(sorted(found))}")
+    chosen = [path for path, is_asked in zip(paths, asked, strict=True) if is_asked]
     runs: list[Run] = [load_run(path) for path in chosen]
     comparison = compare(runs)
     if as_json:
@@ -63,6 +66,8 @@ def _print(comparison: Comparison) -> None:
         f"{comparison.suite}, version {comparison.version}: {comparison.questions:,} questions, "
         f"{' '.join(comparison.languages)}"
     )
+    for notice in comparison.notices:
+        console.print(notice, soft_wrap=True, markup=False, highlight=False)
     for table in (_standings(comparison), _differences(comparison), _languages(comparison), _queries(comparison)):
         console.print()
         console.print(table)

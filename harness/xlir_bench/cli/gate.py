@@ -126,6 +126,8 @@ def _print(report: Report) -> None:
     for check in report.checks:
         if check.verdict != "passed":
             console.print(printable(f"{check.verdict}: {check.figure}: {check.reason}", 1000), soft_wrap=True)
+    if report.notice is not None:
+        console.print(printable(report.notice, 1000), soft_wrap=True)
     console.print(printable(report.headline, 1000), soft_wrap=True)
 
 

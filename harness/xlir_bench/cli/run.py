@@ -11,7 +11,7 @@ import click
 from xlir_bench.cli import options
 from xlir_bench.cli.summaries import print_abridged, print_means, print_plan, print_summary
 from xlir_bench.collection import SETTINGS
-from xlir_bench.errors import XlirError
+from xlir_bench.errors import InputError, XlirError
 
 if TYPE_CHECKING:
     from xlir_bench.encoders import VectorCache
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     metavar="N",
     help="Also write the first N documents of every ranking as TREC runs, to OUTPUT/MODEL/SUITE.runs/.",
 )
+@click.option(
+    "--overwrite", is_flag=True, help="Replace a file at a result's path that this release cannot read as a result."
+)
 @options.device
 @options.no_cache
 @options.encoder
@@ -59,6 +62,7 @@ def command(
     data: Path | None,
     output: Path,
     top_k: int | None,
+    overwrite: bool,
     device: str | None,
     no_cache: bool,
     encoder_options: options.EncoderOptions,
@@ -74,6 +78,10 @@ def command(
     Results go to OUTPUT/MODEL/SUITE.json with a Parquet table of ranks beside it, and OUTPUT/index.html shows all of
     them. An interrupted run goes on where it was. With --json, one Result per line goes to stdout.
 
+    Of several collections with one name each result is OUTPUT/MODEL/SUITE-DIGITS.json, with digits of the data's
+    fingerprint; and an earlier result on other data under SUITE.json is kept under such a name. A file that cannot be
+    read as a result is never replaced without --overwrite.
+
     A suite's files are searched in DIR and in the cache, then fetched. Of several suites, one that fails does not stop
     the others: it is named at the end, with the exit code of the first failure. A group's mean follows its suites.
     """
@@ -81,10 +89,9 @@ def command(
     from xlir_bench.encoders.plan import plan
     from xlir_bench.engines import RayEngine
     from xlir_bench.evaluation import Output, run
-    from xlir_bench.leaderboard import build, gather
     from xlir_bench.progress import bar
     from xlir_bench.results.store import check_writable
-    from xlir_bench.suites import DEFAULT_SUITE, expand, obtain
+    from xlir_bench.suites import DEFAULT_SUITE, expand, labels, obtain, shipped
 
     asked = suites or (DEFAULT_SUITE,)
     chosen = expand(asked)
@@ -97,18 +104,24 @@ def command(
     keeping = _streaming(streaming_options, workers, cache)
     summaries: dict[str, dict[str, dict[str, float]]] = {}
     failures: dict[str, XlirError] = {}
-    for suite in chosen:
-        with options.noted(failures, suite.name):
+    measured: dict[tuple[str, str], str] = {}
+    names = [suite.name for suite in chosen]
+    for suite, label in zip(chosen, labels(chosen), strict=True):
+        with options.noted(failures, label):
             narrowed = suite.narrowed(settings)
             with bar() as progress:
                 collection = obtain(narrowed, data, languages, progress=progress)
             if dry_run:
-                print_plan(suite.name, plan(model, collection, cache), as_json)
+                print_plan(label, plan(model, collection, cache), as_json)
                 continue
-            click.echo(f"{model.info.id} on {suite.name} ({' '.join(collection.languages)})", err=True)
+            click.echo(f"{model.info.id} on {label} ({' '.join(collection.languages)})", err=True)
+            distinct = names.count(suite.name) > 1 and (suite.place is not None or suite.name not in shipped())
+            if distinct:
+                _refuse_same_data(measured, label, (suite.name, collection.fingerprint))
+            where = Output(output, top_k, distinct, overwrite)
             with bar() as progress:
-                kept = run(model, narrowed, collection, Output(output, top_k), cache=keeping, progress=progress)
-            summaries[suite.name] = kept.result.summary
+                kept = run(model, narrowed, collection, where, cache=keeping, progress=progress)
+            summaries[suite.key] = kept.result.summary
             if as_json:
                 click.echo(kept.result.model_dump_json())
             else:
@@ -119,12 +132,29 @@ def command(
                 click.echo(f"runs: {kept.runs}", err=True)
     if summaries:
         print_means(asked, summaries)
-        found = gather([output], analysis=False)
-        for problem in (*found.problems, *found.refused):
-            click.echo(f"left out of the page: {problem}", err=True)
-        page = build(found.entrants, output)
-        click.echo(f"page: {page}", err=True)
+        _build_page(output)
     options.report_failures(failures, len(chosen))
+
+
+def _build_page(output: Path) -> None:
+    """Build the page of all results in a folder, and name those that are left out of it."""
+    from xlir_bench.leaderboard import build, gather
+
+    found = gather([output], analysis=False)
+    for problem in (*found.problems, *found.refused):
+        click.echo(f"left out of the page: {problem}", err=True)
+    click.echo(f"page: {build(found.entrants, output)}", err=True)
+
+
+def _refuse_same_data(measured: dict[tuple[str, str], str], label: str, data: tuple[str, str]) -> None:
+    """Two declarations of one name for the same data have one path for their results.
+
+    Raises:
+        InputError: `data` is among those that were measured.
+    """
+    if data in measured:
+        raise InputError(f"{label} has the name and the data of {measured[data]}: give one of the two another name")
+    measured[data] = label
 
 
 def _streaming(

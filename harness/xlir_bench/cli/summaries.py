@@ -18,7 +18,7 @@ def print_means(asked: tuple[str, ...], summaries: dict[str, dict[str, dict[str,
     for name in asked:
         group = look_up(name)
         if isinstance(group, Group):
-            members = [suite.name for suite in expand([name])]
+            members = [suite.key for suite in expand([name])]
             done = sum(member in summaries for member in members)
             click.echo(f"{group.name}: mean of what {done} of {len(members)} suites gave", err=True)
             for setting, measures in mean_over(group, summaries).items():

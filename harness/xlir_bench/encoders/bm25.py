@@ -9,7 +9,6 @@ one language that have equal texts tie exactly, since their scores are summed in
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
@@ -20,7 +19,8 @@ import regex
 
 from xlir_bench.collection import Texts
 from xlir_bench.encoders.checkpoint import Foreign, package
-from xlir_bench.encoders.protocol import Model, ModelInfo
+from xlir_bench.encoders.identity import VectorFields, digest_of, identified
+from xlir_bench.encoders.protocol import LanguageSupport, Model, ModelInfo
 from xlir_bench.languages import LANGUAGES
 
 NAME = "bm25"
@@ -111,17 +111,24 @@ class BM25Index:
         return scores
 
 
-def load(model_id: str) -> Model:
-    """The model of `bm25`."""
+def load(model_id: str, language_support: LanguageSupport | None = None) -> Model:
+    """The model of `bm25`.
+
+    Args:
+        model_id: as typed.
+        language_support: as a manifest declares it; every language if none is given.
+    """
     settings = {"method": METHOD, "k1": K1, "b": B, "tokens": TOKENS}
+    support = language_support or LanguageSupport()
     info = ModelInfo(
         id=model_id,
         name="bm25",
-        fingerprint=hashlib.sha256(f"bm25 {sorted(settings.items())}".encode()).hexdigest(),
+        fingerprint="",
         similarity="dot",
-        details={"adapter": "bm25", "statistics": "per document language", "trained_on": [], **settings},
+        details={"adapter": NAME, "statistics": "per document language", "trained_on": [], **settings},
     )
-    return Model(info, BM25())
+    fields = VectorFields(NAME, digest_of(NAME), settings, support)
+    return Model(identified(info, fields), BM25(), support)
 
 
 def _weights(tokens: list[list[int]], rows: npt.NDArray[np.int64], shape: tuple[int, int]) -> Foreign:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,8 +25,6 @@ Foreign: TypeAlias = Any
 
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu|npu|hpu)(:\d+)?")
 _HASHED_AT_ONCE = 1 << 24
-# To be raised when an adapter comes to compute other vectors from the same files: stored ones are then not used again.
-_SCHEME = 1
 
 
 @dataclass(frozen=True)
@@ -316,17 +313,15 @@ def best_precision(device: str) -> Precision:
     return "float16" if device.startswith("mps") else "float32"
 
 
-def fingerprint(folder: Path, adapter: str, loaded: Loaded) -> str:
-    """SHA-256, in hexadecimal, of the files that decide a model's vectors and of how it is used.
+def content_digest(folder: Path, backend: Backend = "torch") -> str:
+    """SHA-256, in hexadecimal, of the files that decide a model's vectors.
 
     The files are weights, tokenizer and configuration: those right in the folder, and those in the folders of the
     modules that a `modules.json` names, those inside a Router included. Their names count, relative to the folder;
     where the folder is and what it is called do not. Other folders inside, such as `results/`, do not count either.
     """
     digest = hashlib.sha256()
-    use = {"scheme": _SCHEME, "adapter": adapter, "prompts": loaded.prompts, **loaded.fingerprint_fields}
-    digest.update(json.dumps(use, sort_keys=True).encode())
-    for path in deciding_files(folder, loaded.fingerprint_fields.get("backend", "torch")):
+    for path in deciding_files(folder, backend):
         digest.update(b"\0" + path.relative_to(folder).as_posix().encode() + b"\0")
         digest.update(path.stat().st_size.to_bytes(8, "little"))
         with path.open("rb") as file:

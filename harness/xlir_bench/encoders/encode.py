@@ -12,7 +12,15 @@ import numpy.typing as npt
 
 from xlir_bench.collection import Texts
 from xlir_bench.encoders.cache import VectorCache, VectorStore, keys_of
-from xlir_bench.encoders.protocol import Encoder, Lookup, ModelInfo, PartwiseEncoder, Role, Vectors
+from xlir_bench.encoders.protocol import (
+    FULL_ROUNDING,
+    Encoder,
+    Lookup,
+    ModelInfo,
+    PartwiseEncoder,
+    Role,
+    Vectors,
+)
 from xlir_bench.encoders.returned import Batch, checked, encoded, looked_up
 from xlir_bench.errors import InputError
 from xlir_bench.external_code import external_code
@@ -24,7 +32,6 @@ log = logging.getLogger(__name__)
 BLOCK = 2048
 """Texts per block: what is encoded between two visits to the cache, and what a run that is cut off loses at most."""
 
-_ROUNDING = 1e-4
 _STAGE = {"query": "encoding queries", "document": "encoding documents"}
 
 
@@ -74,7 +81,7 @@ def encode_texts(
 
     Args:
         retriever: the model.
-        info: what the model is; its fingerprint is the key under which vectors are stored.
+        info: what the model is; its `vector_key` is the key under which vectors are stored.
         texts: queries or documents.
         role: which of the two.
         cache: where vectors are looked up and stored; nowhere if none is given.
@@ -91,7 +98,7 @@ def encode_texts(
     distinct = distinct_texts(texts)
     stage = progress.stage(_STAGE[role], len(texts), "texts")
     metadata = {"id": info.id, "name": info.name, "revision": info.revision}
-    store = cache.store(info.fingerprint, role, metadata) if cache is not None and info.fingerprint else None
+    store = cache.store(info.vector_key, role, metadata) if cache is not None and info.vector_key else None
     # The rows of the result grouped by distinct text, so that a block goes to its final place without a second copy.
     rows = np.argsort(distinct.position, kind="stable")
     starts = np.searchsorted(distinct.position[rows], np.arange(len(distinct.texts) + 1))
@@ -164,9 +171,9 @@ def _tie_equal_texts(vectors: Vectors, texts: Texts) -> None:
             vectors[row] = vectors[reference]
 
 
-def is_rounding(vector: Vectors, reference: Vectors) -> bool:
+def is_rounding(vector: Vectors, reference: Vectors, bound: float = FULL_ROUNDING) -> bool:
     """Whether two vectors of one text differ by no more than rounding; (dimensions,) each."""
-    return bool(np.linalg.norm(vector - reference) <= _ROUNDING * np.linalg.norm(reference))
+    return bool(np.linalg.norm(vector - reference) <= bound * np.linalg.norm(reference))
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,17 @@ A factory takes no arguments, or one named `device`, and returns an object with 
 How vectors are compared is taken from the object, see `encoders.similarity`: a name in an attribute `similarity` or
 `similarity_fn_name`, mteb's `mteb_model_meta`, or a function `similarity(a, b)`.
 
-A `SentenceTransformer` is taken too. What a factory makes cannot be read from a folder, so its fingerprint is the
-SHA-256 of the factory's source file and of the vectors that the model gives to a few fixed texts in both roles. New
-weights under unchanged code change it, and two models never share stored vectors, whatever they are called.
+A `SentenceTransformer` is taken too.
+
+What a factory makes cannot be read from a folder. It is identified by
+
+- the factory's name, and the source of its module and of every module that this imports (see `source_code`);
+- weights, configuration and tokenizer of torch modules, and arrays, that the object is or holds (see `in_memory`);
+- unless it is a `SentenceTransformer`, the vectors that it gives to a few fixed texts in both roles.
+
+An object may say itself what it is, by an attribute `fingerprint` or a method of that name without arguments that gives
+a text: then that and the factory's name identify it. The environment and the current folder never do. Since none of
+this sees everything, such models are marked `verify_stored`.
 """
 
 from __future__ import annotations
@@ -30,13 +38,15 @@ from types import ModuleType
 from typing import Any
 
 from xlir_bench.collection import Texts
-from xlir_bench.encoders import sentence_transformer
+from xlir_bench.encoders import in_memory, sentence_transformer, source_code
 from xlir_bench.encoders.checkpoint import Foreign, Loaded, Settings, one_line, pick_device
 from xlir_bench.encoders.encode import encode_texts
+from xlir_bench.encoders.identity import VectorFields, digest_of, identified
 from xlir_bench.encoders.kinds import refuse_other_objects
 from xlir_bench.encoders.mteb_protocol import MtebEncoder, sent_prompts
 from xlir_bench.encoders.protocol import Encoder, Model, ModelInfo, Role, Similarity, Vectors
 from xlir_bench.encoders.similarity import of_object
+from xlir_bench.encoders.source_code import SourceTree
 from xlir_bench.errors import InputError, XlirError
 
 _EXPECTED = (
@@ -45,6 +55,8 @@ _EXPECTED = (
     "hf_split, hf_subset, prompt_type, **kwargs)"
 )
 _BATCH = 64
+_folders: set[str] = set()
+"""Folders of factories that were put on Python's path."""
 
 PROBES = (
     ("en", "Where does the river Danube meet the Black Sea?"),
@@ -95,29 +107,34 @@ def load(
             the model returns something else than one finite vector per text, or compares vectors in a way that cannot
             be measured.
     """
-    module = _module(model_id, place)
-    found: Any = module
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise InputError(f"{model_id}: {place} has no {name!r}; name a function that returns an encoder")
-        found = getattr(found, part)
-    if not callable(found):
-        raise InputError(f"{model_id}: {name!r} is {type(found).__name__}, not a function that returns an encoder")
-    loaded = adapted(_made(model_id, found, device), model_id, similarity)
-    file = Path(module.__file__ or "")
-    source = file.read_bytes() if file.is_file() else module.__name__.encode()
-    identity = probed(loaded.encoder, model_id, source)
+    _reach_neighbours(model_id, place)
+    tree = _tree(model_id, place)
+    tree.reload_changed()
+    before = set(sys.modules)
+    with source_code.without_bytecode():
+        made = _made(model_id, _factory(model_id, place, name), device)
+        declared = _declared(model_id, made)
+        # Before the model is used, which may change what it holds.
+        state = in_memory.state_of(made)
+        held = state or in_memory.held_by(made)
+        loaded = adapted(made, model_id, similarity)
+        known = declared is not None or (state is not None and _is_sentence_transformer(made))
+        behaviour = "" if known else probed(loaded.encoder, model_id)
+    tree.remember(before, [kind.__module__ for kind in type(made).__mro__])
+    content = declared or digest_of(tree.fingerprint(), held, behaviour)
     stem = Path(place).stem if place.endswith(".py") else place
     safe = re.sub(r"[^\w.-]+", "-", stem)
     info = ModelInfo(
         id=model_id,
-        name=f"{safe}-{identity[:8]}",
-        fingerprint=identity,
+        name=f"{safe}-{{fingerprint}}",
+        fingerprint="",
         prompts=loaded.prompts,
         similarity=loaded.similarity,
         details={**loaded.fingerprint_fields, **loaded.details},
+        verify_stored=True,
     )
-    return Model(info, loaded.encoder)
+    fields = VectorFields(str(loaded.details["adapter"]), digest_of(name, content), loaded.fingerprint_fields)
+    return Model(identified(info, fields), loaded.encoder)
 
 
 def adapted(made: Foreign, model_id: str, similarity: Similarity | None = None) -> Loaded:
@@ -161,31 +178,85 @@ def _of_interface(interface: str, encoder: Encoder, similarity: Similarity) -> L
     return Loaded(encoder, {"query": "", "document": ""}, similarity, {}, details)
 
 
-def _module(model_id: str, place: str) -> ModuleType:
-    """The module of the factory, run now; its neighbours can be imported, as they can from a script."""
+def _reach_neighbours(model_id: str, place: str) -> None:
+    """Let what lies beside a factory be imported, as from a script, and before what lies beside earlier factories.
+
+    It stays so: a model may import something when it encodes.
+    """
     path = Path(place)
     is_file = place.endswith(".py")
     if is_file and not path.is_file():
         raise InputError(f"{model_id}: there is no file {place}")
-    neighbours = str(path.resolve().parent if is_file else Path.cwd())
-    if neighbours not in sys.path:
-        sys.path.append(neighbours)
+    folder = str(path.resolve().parent if is_file else Path.cwd())
+    if folder in sys.path and folder not in _folders:
+        return
+    at = min((sys.path.index(entry) for entry in _folders if entry in sys.path), default=len(sys.path))
+    if folder in sys.path:
+        sys.path.remove(folder)
+    sys.path.insert(at, folder)
+    _folders.add(folder)
+
+
+def _tree(model_id: str, place: str) -> SourceTree:
     try:
-        if not is_file:
+        return SourceTree.of_file(Path(place)) if place.endswith(".py") else SourceTree.of_module(place)
+    except OSError as error:
+        raise InputError(f"{model_id}: {place} cannot be read ({error.strerror})") from None
+
+
+def _factory(model_id: str, place: str, name: str) -> Callable[..., Any]:
+    found: Any = _module(model_id, place)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise InputError(f"{model_id}: {place} has no {name!r}; name a function that returns an encoder")
+        found = getattr(found, part)
+    if not callable(found):
+        raise InputError(f"{model_id}: {name!r} is {type(found).__name__}, not a function that returns an encoder")
+    factory: Callable[..., Any] = found
+    return factory
+
+
+def _module(model_id: str, place: str) -> ModuleType:
+    """The module of the factory, run now."""
+    try:
+        if not place.endswith(".py"):
             return importlib.import_module(place)
         # Under a name of its own, for two files of one name are two modules.
-        unique = f"_xlir_bench_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}_{path.stem}"
+        path = Path(place)
+        digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+        unique = f"{source_code.PREFIX}{digest}_{path.stem}"
         spec = importlib.util.spec_from_file_location(unique, path)
         if spec is None or spec.loader is None:
             raise InputError(f"{model_id}: {place} is no Python file")
         module = importlib.util.module_from_spec(spec)
         sys.modules[unique] = module
-        spec.loader.exec_module(module)
+        # Compiled here: a loader may take bytecode of an earlier source of the same second and size.
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     except XlirError:
         raise
     except Exception as error:
         raise InputError(f"{model_id}: {place} cannot be imported ({one_line(error)})") from error
     return module
+
+
+def _declared(model_id: str, made: Foreign) -> str | None:
+    """What an object says that it is; None where it says nothing.
+
+    Raises:
+        InputError: it says something else than a text.
+    """
+    said = getattr(made, "fingerprint", None)
+    if said is None:
+        return None
+    try:
+        said = said() if callable(said) else said
+    except Exception as error:
+        raise InputError(f"{model_id}: its fingerprint() failed ({one_line(error)})") from error
+    if not isinstance(said, str) or not said:
+        raise InputError(
+            f"{model_id}: its fingerprint is {said!r}; give a text, or a method without arguments that gives one"
+        )
+    return digest_of("declared", said)
 
 
 def _made(model_id: str, factory: Callable[..., Any], device: str | None) -> Foreign:
@@ -200,13 +271,13 @@ def _made(model_id: str, factory: Callable[..., Any], device: str | None) -> For
         raise InputError(f"{model_id}: the factory failed ({one_line(error)})") from error
 
 
-def probed(encoder: Encoder, model_id: str, source: bytes) -> str:
-    """The fingerprint of a model that cannot be read from files: SHA-256 of `source` and of its vectors of `PROBES`.
+def probed(encoder: Encoder, model_id: str) -> str:
+    """SHA-256 of the vectors that a model gives to `PROBES` in both roles, hexadecimal.
 
     Raises:
         InputError: it does not return one finite vector per text.
     """
-    digest = hashlib.sha256(hashlib.sha256(source).digest())
+    digest = hashlib.sha256()
     probes = Texts(
         [f"probe-{number}" for number in range(len(PROBES))],
         [text for _, text in PROBES],

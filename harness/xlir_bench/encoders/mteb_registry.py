@@ -1,7 +1,8 @@
 """mteb's registry: `mteb:NAME`, a model as mteb declares and loads it, and what the registry says about a checkpoint.
 
-What mteb loads cannot be read from a folder, so the fingerprint is that of a factory: mteb's release, the model's name
-and revision there, and the vectors that it gives to a few fixed texts.
+What mteb loads cannot be read from a folder, so the model is identified as a factory's is: by mteb's release, the
+model's name and revision there, and the vectors that it gives to a few fixed texts; and before stored vectors are used
+again, a sample of texts is encoded and compared.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
 from xlir_bench.encoders.checkpoint import Foreign, Settings, no_loading_bars, one_line, package, pick_device
+from xlir_bench.encoders.identity import digest_of
 from xlir_bench.encoders.mteb_protocol import give_prompts, instructions, prompt_type, retrieval_task
 from xlir_bench.encoders.protocol import Role, Similarity
 from xlir_bench.encoders.similarity import agreed, named, undeclared, wraps_sentence_transformer
@@ -73,6 +76,11 @@ def declared(name: str) -> Foreign:
     except KeyError:
         known = [meta.name for meta in library.get_model_metas() if meta.name]
         raise unknown_name("model of mteb's registry", name, known, "see mteb.get_model_metas()") from None
+
+
+def content(meta: Foreign, revision: str | None) -> str:
+    """What identifies a model, as far as the registry says: mteb's release, and the model's name and revision."""
+    return digest_of("mteb", version("mteb"), str(meta.name), str(revision))
 
 
 def declared_similarity(meta: Foreign) -> Similarity | None:

@@ -110,8 +110,8 @@ class _Side:
 
 def _side(model: Model, role: Role, distinct: Distinct, cache: VectorCache | None) -> _Side:
     missing = np.arange(len(distinct))
-    if cache is not None and model.info.fingerprint:
-        store = cache.store(model.info.fingerprint, role)
+    if cache is not None and model.info.vector_key:
+        store = cache.store(model.info.vector_key, role)
         missing = np.flatnonzero(~store.contains(keys_of(distinct.texts, distinct.languages)))
     side = _Side(role, distinct, missing, None)
     if not isinstance(model.retriever, Tokenising):

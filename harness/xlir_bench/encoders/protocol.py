@@ -17,6 +17,9 @@ Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
 """How two vectors are compared. Of the two distances the score is the negated distance, as in sentence-transformers."""
 Vectors = npt.NDArray[np.float32]
 
+FULL_ROUNDING = 1e-4
+"""Relative difference between two float32 vectors of one text that only rounding explains."""
+
 
 @runtime_checkable
 class Encoder(Protocol):
@@ -132,12 +135,19 @@ class ModelInfo:
     Attributes:
         id: what the user asked for, e.g. "xlir-hybrid-static" or "intfloat/multilingual-e5-small".
         name: a short name that is safe as a folder's name; two models of one id never share it.
-        fingerprint: SHA-256 over everything that can change a vector: weights, tokenizer, pooling, prompts, precision.
-            Hexadecimal. It is the only key by which vectors are stored.
+        fingerprint: SHA-256 over everything that can change a score: all that can change a vector, and the similarity.
+            Hexadecimal. Results are of one model where it is equal. Empty where nothing identifies the model: then
+            nothing is stored.
         revision: the hub's commit, where there is one.
         prompts: the text put before each query and each document, exactly.
         similarity: how two vectors are compared.
         details: adapter, pooling, greatest length, parameters, ...: shown, never interpreted.
+        vectors_fingerprint: SHA-256 over everything that can change a vector: weights or source code, tokenizer,
+            pooling, prompts, lengths, precision, languages, adapter; see `encoders.identity`. Empty means that
+            `fingerprint` serves for both.
+        verify_stored: whether the fingerprints cannot see all that decides a vector, as those of models that are code
+            cannot. Before anything stored is used again, a sample of texts is then encoded and compared.
+        rounding: relative difference between two vectors of one text up to which they count as equal.
     """
 
     id: str
@@ -147,6 +157,14 @@ class ModelInfo:
     prompts: dict[str, str] = field(default_factory=lambda: {"query": "", "document": ""})
     similarity: Similarity = "cosine"
     details: dict[str, Any] = field(default_factory=dict)
+    vectors_fingerprint: str = ""
+    verify_stored: bool = False
+    rounding: float = FULL_ROUNDING
+
+    @property
+    def vector_key(self) -> str:
+        """The only key by which vectors are stored."""
+        return self.vectors_fingerprint or self.fingerprint
 
 
 class LexicalIndex(Protocol):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from xlir_bench.encoders.identity import VectorFields, digest_of, identified
 from xlir_bench.encoders.protocol import Model, ModelInfo, Role, Vectors
 from xlir_bench.errors import InputError
 
@@ -49,7 +50,9 @@ def load(model_id: str) -> Model:
     info = ModelInfo(
         id=model_id,
         name=f"random-{seed}" if seed else "random",
-        fingerprint=hashlib.sha256(f"random, Box-Muller on SHAKE-256, {DIMENSIONS}, {seed}".encode()).hexdigest(),
+        fingerprint="",
         details={"adapter": "random", "dimensions": DIMENSIONS, "parameters": 0, "trained_on": [], "seed": seed},
     )
-    return Model(info, RandomEncoder(seed))
+    settings = {"seed": seed, "dimensions": DIMENSIONS}
+    fields = VectorFields("random", digest_of("Box-Muller on SHAKE-256"), settings)
+    return Model(identified(info, fields), RandomEncoder(seed))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -25,13 +24,14 @@ from xlir_bench.encoders.checkpoint import (
     Options,
     Settings,
     check_device_name,
-    fingerprint,
+    content_digest,
     pick_device,
     prompts_of,
 )
 from xlir_bench.encoders.cutting import Cut
 from xlir_bench.encoders.embeddings_api import Endpoint
-from xlir_bench.encoders.protocol import Model, ModelInfo
+from xlir_bench.encoders.identity import VectorFields, digest_of, identified, rounded
+from xlir_bench.encoders.protocol import FULL_ROUNDING, LanguageSupport, Model, ModelInfo
 from xlir_bench.encoders.similarity import undeclared
 from xlir_bench.encoders.weights import size_of
 from xlir_bench.errors import InputError, unknown_name
@@ -56,12 +56,17 @@ class _Asked:
 
     Attributes:
         name: for `ModelInfo.name`; `{fingerprint}` in it becomes the first 8 digits.
+        language_support: as a manifest declares it.
+        verify_stored, rounding: see `ModelInfo`.
     """
 
     model_id: str
     device: str | None
     options: Options
     name: str = ""
+    language_support: LanguageSupport = field(default_factory=LanguageSupport)
+    verify_stored: bool = False
+    rounding: float = FULL_ROUNDING
 
 
 @dataclass(frozen=True)
@@ -122,11 +127,8 @@ def _of_hub(asked: _Asked) -> Model:
 
 
 def _rounded(model: Model) -> Model:
-    """The model whose vectors are rounded to float16 where they are stored: another one, for its scores differ."""
-    info = model.info
-    digest = hashlib.sha256(f"{info.fingerprint} float16".encode()).hexdigest()
-    details = {**info.details, "stored_as": "float16"}
-    return replace(model, info=replace(info, name=f"{info.name}-float16", fingerprint=digest, details=details))
+    """The model whose vectors are rounded to float16 where they are stored."""
+    return replace(model, info=rounded(model.info, model.language_support, "float16"))
 
 
 def bundled() -> list[str]:
@@ -147,6 +149,16 @@ def _named(asked: _Asked) -> Model | None:
     changed = asked.options.explicit() - {"batch_tokens"}  # which changes no vector
     name = f"{model_id}-{{fingerprint}}" if changed else model_id
     return _declared(replace(asked, name=name), package_folder("submissions") / model_id)
+
+
+def _changes_scores(options: Options) -> bool:
+    """Whether an option may make another model of a bundled one. Rounding where vectors are stored names itself."""
+    plain = Options(
+        batch_tokens=options.batch_tokens,
+        trust_remote_code=options.trust_remote_code,
+        stored_as=options.stored_as,
+    )
+    return options != plain
 
 
 def _of_scheme(asked: _Asked) -> Model | None:
@@ -208,6 +220,7 @@ def _declared(asked: _Asked, folder: Path) -> Model:
 
     path = folder / MANIFEST
     declared = manifest.read(path)
+    asked = replace(asked, language_support=declared.languages.language_support())
     model = _of_source(asked, declared, folder)
     details: dict[str, Any] = {
         "licence": declared.licence,
@@ -221,17 +234,14 @@ def _declared(asked: _Asked, folder: Path) -> Model:
     if declared.unaudited:
         details["unaudited"] = list(declared.unaudited)
     info = replace(model.info, details={**model.info.details, **details})
-    # The adapter knows better where the model itself has a table of languages.
-    return Model(
-        info, model.retriever, getattr(model.retriever, "language_support", declared.languages.language_support())
-    )
+    return replace(model, info=info)
 
 
 def _of_source(asked: _Asked, declared: Manifest, folder: Path) -> Model:
     source, settings = declared.source, declared.settings()
     if declared.adapter == bm25.NAME:
         _in_force(asked, settings, bm25.NAME)
-        return bm25.load(asked.model_id)
+        return bm25.load(asked.model_id, asked.language_support)
     if source.mteb is not None:
         return _from_mteb(asked, source.mteb, source.revision, settings)
     if source.server is not None:
@@ -276,16 +286,17 @@ def _from_mteb(asked: _Asked, name: str, revision: str | None, settings: Setting
     made = mteb_registry.make(meta, revision, asked.device, settings)
     loaded = factory.of_mteb(made, mteb_registry.similarity_of(meta, made, settings.similarity))
     revision = revision or meta.revision
-    identity = factory.probed(loaded.encoder, asked.model_id, f"mteb {meta.name} {revision}".encode())
+    registered = mteb_registry.content(meta, revision)
+    content = digest_of(registered, factory.probed(loaded.encoder, asked.model_id))
     details = {"registry": meta.name, "licence": meta.license, "parameters": meta.n_parameters}
     loaded = replace(loaded, details={**loaded.details, **details})
-    return Model(_info(asked, identity, loaded, revision), loaded.encoder)
+    return _model(replace(asked, verify_stored=True), content, loaded, revision)
 
 
 def _from_server(asked: _Asked, endpoint: Endpoint, settings: Settings, tokenizer: Path | None = None) -> Model:
     settings = _in_force(asked, settings, server.NAME)
     encoder = server.ServerEncoder(endpoint, prompts_of(settings), Cut.of(settings.max_length, tokenizer))
-    identity = server.identity(encoder)
+    content = server.identity(encoder)
     details = {
         "adapter": server.NAME,
         "server": endpoint.url,
@@ -294,23 +305,25 @@ def _from_server(asked: _Asked, endpoint: Endpoint, settings: Settings, tokenize
         **encoder.cut.declared(),
     }
     prompts = {str(role): text for role, text in encoder.prompts.items()}
-    similarity = asked.options.similarity or settings.similarity or undeclared(asked.model_id)
-    loaded = Loaded(encoder, prompts, similarity, {}, details)
-    return Model(_info(asked, identity, loaded, endpoint.revision), encoder)
+    similarity = settings.similarity or undeclared(asked.model_id)
+    loaded = Loaded(encoder, prompts, similarity, encoder.cut.declared(), details)
+    asked = replace(asked, verify_stored=True, rounding=server.ROUNDING)
+    return _model(asked, content, loaded, endpoint.revision)
 
 
 def _precomputed(asked: _Asked, path: Path, settings: Settings) -> Model:
     settings = _in_force(asked, settings, precomputed.NAME)
     vectors = precomputed.Precomputed(path)
-    identity = precomputed.fingerprint(path)
     info = ModelInfo(
         id=asked.model_id,
-        name=asked.name.replace("{fingerprint}", identity[:8]),
-        fingerprint=identity,
-        similarity=asked.options.similarity or settings.similarity or undeclared(asked.model_id),
+        name=asked.name,
+        fingerprint="",
+        similarity=settings.similarity or undeclared(asked.model_id),
         details={"adapter": precomputed.NAME, "dimensions": vectors.dimensions},
     )
-    return Model(info, vectors)
+    content = precomputed.fingerprint(path)
+    fields = VectorFields(precomputed.NAME, content, language_support=asked.language_support)
+    return Model(identified(info, fields), vectors, asked.language_support)
 
 
 def _kind(folder: Path, what: str) -> str:
@@ -329,22 +342,28 @@ def _load(asked: _Asked, checkpoint: _Checkpoint) -> Model:
     if settings.similarity is None and checkpoint.adapter != sentence_transformer.NAME:
         settings = replace(settings, similarity=undeclared(asked.model_id))
     loaded = ADAPTERS[checkpoint.adapter](checkpoint.folder, settings, device)
-    digest = fingerprint(checkpoint.folder, checkpoint.adapter, loaded)
+    content = content_digest(checkpoint.folder, loaded.fingerprint_fields.get("backend", "torch"))
     loaded = replace(loaded, details={**loaded.details, "bytes": size_of(checkpoint.folder)})
-    info = _info(asked, digest, loaded, checkpoint.revision)
-    return Model(info, loaded.encoder, getattr(loaded.encoder, "language_support", settings.language_support))
+    return _model(asked, content, loaded, checkpoint.revision)
 
 
-def _info(asked: _Asked, digest: str, loaded: Loaded, revision: str | None) -> ModelInfo:
-    return ModelInfo(
+def _model(asked: _Asked, content: str, loaded: Loaded, revision: str | None) -> Model:
+    """A model in memory, with its fingerprints."""
+    # The adapter knows better where the model itself has a table of languages.
+    support = getattr(loaded.encoder, "language_support", asked.language_support)
+    info = ModelInfo(
         id=asked.model_id,
-        name=asked.name.replace("{fingerprint}", digest[:8]),
-        fingerprint=digest,
+        name=asked.name,
+        fingerprint="",
         revision=revision,
         prompts=loaded.prompts,
         similarity=loaded.similarity,
         details={**loaded.fingerprint_fields, **loaded.details},
+        verify_stored=asked.verify_stored,
+        rounding=asked.rounding,
     )
+    fields = VectorFields(str(loaded.details["adapter"]), content, loaded.fingerprint_fields, support)
+    return Model(identified(info, fields), loaded.encoder, support)
 
 
 def _safe(name: str) -> str:

@@ -42,6 +42,9 @@ _WHOLE = Cut()
 # To be raised when other vectors come from the same server and settings: stored ones are then not used again.
 _SCHEME = 2
 
+ROUNDING = 0.045
+"""Relative difference of two vectors whose cosine is `_SAME`: servers round differently from call to call."""
+
 
 @dataclass
 class _Answers:

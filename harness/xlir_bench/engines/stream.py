@@ -20,6 +20,7 @@ from xlir_bench import __version__
 from xlir_bench.collection import Collection, Integers, Texts
 from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, Vectors, encode_texts
 from xlir_bench.encoders.returned import check_same_width
+from xlir_bench.encoders.verification import StoredCheck, packed_sample, unpacked_sample
 from xlir_bench.engines.local import count_locally
 from xlir_bench.engines.records import Records
 from xlir_bench.engines.storage import Storage, storage
@@ -41,6 +42,7 @@ Engine = Callable[[ShardWork, Texts, Sequence[Shard], Records, Stage], Counted]
 
 _FORMAT = 1
 _FIRST = "first.vectors"
+_SAMPLE = "sample.vectors"
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Streamed:
         encoded: distinct texts that the model was given.
         from_cache: texts whose vectors were there already.
         records: to be cleared when the result is written.
+        check: of a model that is code.
     """
 
     ranks: RankTable
@@ -80,6 +83,7 @@ class Streamed:
     encoded: int
     from_cache: int
     records: Records
+    check: StoredCheck | None = None
 
 
 def stream(
@@ -113,6 +117,9 @@ def stream(
     heads = heads or default_heads(across_languages)
     place = _place(model, collection, streaming, (across_languages, heads))
     kept = _kept(model, collection, streaming)
+    check = StoredCheck.of(model, collection)
+    if check is not None:
+        place, kept = _verified(place, check, "counts of shards"), _verified(kept, check, "kept embeddings")
     first = _first_pass(model, collection, wanted, (streaming, place), progress)
     search = Search.of(wanted, first.queries, first.judged, info.similarity, heads)
     judged = JudgedTexts(_rows(collection.documents, wanted.judged), first.judged)
@@ -129,7 +136,26 @@ def stream(
         first.encoded + counted.encoded,
         first.from_cache + counted.kept,
         records,
+        check,
     )
+
+
+def _verified(place: Storage | None, check: StoredCheck, what: str) -> Storage | None:
+    """A storage, without what it held of the model if that is stale; None if the model does not repeat itself."""
+    if place is None:
+        return None
+    content = place.read(_SAMPLE)
+    if content is not None and check.agrees(unpacked_sample(content)):
+        return place
+    names = place.names()
+    if names and check.repeats():
+        check.warn(what)
+    for name in names:
+        place.delete(name)
+    if not check.repeats():
+        return None
+    place.write(_SAMPLE, packed_sample(check.sample()))
+    return place
 
 
 @dataclass(frozen=True)
@@ -158,8 +184,11 @@ def _first_pass(
         return _FirstPass(vectors[: shape[0]], vectors[shape[0] :], 0, len(vectors))
     retriever, info = cast(Encoder | Lookup, model.retriever), model.info
     asking, judged = _rows(collection.queries, wanted.queries), _rows(collection.documents, wanted.judged)
-    queries = encode_texts(retriever, info, asking, "query", cache=streaming.cache, progress=progress)
-    answers = encode_texts(retriever, info, judged, "document", cache=streaming.cache)
+    cache = streaming.cache
+    if info.verify_stored and isinstance(retriever, Encoder):
+        cache = StoredCheck(model, {"query": asking, "document": judged}).usable(cache)
+    queries = encode_texts(retriever, info, asking, "query", cache=cache, progress=progress)
+    answers = encode_texts(retriever, info, judged, "document", cache=cache)
     rounded = answers.vectors if streaming.keep is None else half(answers.vectors).astype(np.float32)
     check_same_width(info, queries.vectors, rounded)
     if place is not None:
@@ -179,7 +208,7 @@ def _kept(model: Model, collection: Collection, streaming: Streaming) -> Storage
         return None
     if not model.info.fingerprint:
         raise InputError(f"{model.info.id} has no fingerprint, so nobody could tell whose vectors were kept")
-    return storage(streaming.keep).below(_digest("vectors", model.info.fingerprint, collection.fingerprint))
+    return storage(streaming.keep).below(_digest("vectors", model.info.vector_key, collection.fingerprint))
 
 
 def _place(model: Model, collection: Collection, streaming: Streaming, wanted: tuple[bool, Heads]) -> Storage | None:

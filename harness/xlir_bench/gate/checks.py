@@ -34,7 +34,7 @@ def expand(policy: Policy, baseline: Mapping[str, Result], candidate: Mapping[st
     """
     found: dict[Figure, Asked] = {}
     for number, rule in enumerate(policy.rules, 1):
-        for name in baseline if ANY in rule.suite else rule.suite:
+        for name in baseline if ANY in rule.suite else _suites(rule.suite, {**candidate, **baseline}):
             for figure in _figures(rule, name, baseline.get(name) or candidate.get(name)):
                 _check_budget(rule.budget, figure.measure, number)
                 earlier = found.get(figure, Asked(figure, None, None))
@@ -46,6 +46,12 @@ def expand(policy: Policy, baseline: Mapping[str, Result], candidate: Mapping[st
     if not found:
         raise InputError(f"the policy checks nothing of the baseline, which has {', '.join(baseline)}; name its suites")
     return list(found.values())
+
+
+def _suites(named: Iterable[str], there: Mapping[str, Result]) -> Iterator[str]:
+    """The suites that a rule names: what is called so here, and all data that have this suite's name."""
+    for name in named:
+        yield from [one for one, result in there.items() if name in {one, result.suite.name}] or [name]
 
 
 def _figures(rule: Rule, suite: str, result: Result | None) -> Iterator[Figure]:

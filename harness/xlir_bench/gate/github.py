@@ -25,6 +25,8 @@ _MARKUP = frozenset("&<>\"'\\`*_{}[]()#+!|~$@:/")
 
 def workflow_commands(report: Report) -> Iterator[str]:
     """Workflow commands, a line each: errors for what failed, warnings for what chance may explain."""
+    if report.notice is not None:
+        yield f"::warning title=gate::{_data(report.notice)}"
     for level, checks in (
         ("error", report.failures),
         ("warning", [check for check in report.checks if check.verdict == "unproven"]),
@@ -45,6 +47,7 @@ def summary(report: Report) -> str:
         f"### xlir-bench gate: {'passed' if report.passed else 'failed'}",
         "",
         _cell(report.headline),
+        *(["", _cell(report.notice)] if report.notice is not None else []),
         "",
         _row(headings),
         _row(["---"] * 5 + ["---:"] * 6),

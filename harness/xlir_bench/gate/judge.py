@@ -15,7 +15,7 @@ from xlir_bench.gate.figures import Loss, Pair, intervals, p_values
 from xlir_bench.gate.policy import Policy
 from xlir_bench.gate.verdict import Check, Figure, Report, Side, Verdict
 from xlir_bench.measures import parse, statistics
-from xlir_bench.results import Result
+from xlir_bench.results import Result, distinct_names, name_of_data
 
 _EQUAL = 1e-12
 """Sums of the same numbers in another order may differ in their last digits."""
@@ -47,7 +47,8 @@ def gate(candidate: Sequence[Run], baseline: Sequence[Run], policy: Policy) -> R
         InputError: runs of several encoders, or several of one suite, on one side; a baseline of another version of a
             suite or of other data; a rule that could never fail.
     """
-    mine, theirs = _by_suite(candidate, "candidate"), _by_suite(baseline, "baseline")
+    names = _names(candidate, baseline)
+    mine, theirs = _by_suite(candidate, "candidate", names), _by_suite(baseline, "baseline", names)
     warn_of_similarities([*candidate, *baseline])
     asked = expand(policy, _results(theirs), _results(mine))
     named = dict.fromkeys(one.figure.suite for one in asked)
@@ -62,13 +63,38 @@ def gate(candidate: Sequence[Run], baseline: Sequence[Run], policy: Policy) -> R
             checks.append(Check(one.figure, "missing", missing[one.figure], one.budget, one.floor))
         else:
             checks.append(_judged(one, pairs[one.figure.suite], tested.get(one.figure), policy.alpha))
-    return Report(_side(candidate), _side(baseline), policy.alpha, tuple(checks))
+    return Report(_side(candidate), _side(baseline), policy.alpha, tuple(checks), same_ranks=_same_ranks(mine, theirs))
 
 
-def _by_suite(runs: Sequence[Run], role: str) -> dict[str, Run]:
+_Names = Mapping[tuple[str, str], str]
+"""Suite name and fingerprint of the data -> what the suite is called here."""
+
+
+def _names(*sides: Sequence[Run]) -> _Names:
+    """The name of each suite, with digits of its data where one side has results on several data of one name."""
+    found: dict[tuple[str, str], str] = {}
+    several: set[str] = set()
+    for runs in sides:
+        references = list({run.result.suite.fingerprint: run.result.suite for run in runs}.values())
+        for suite, name in zip(references, distinct_names(references), strict=True):
+            found[suite.name, suite.fingerprint] = name_of_data(suite)
+            several |= {suite.name} if name != suite.name else set()
+    return {data: name if data[0] in several else data[0] for data, name in found.items()}
+
+
+def _same_ranks(candidate: Mapping[str, Run], baseline: Mapping[str, Run]) -> bool:
+    """Whether both sides have the same relevant documents at the same ranks, in every suite that both have."""
+    return all(
+        np.array_equal(run.ranks.outranked, baseline[suite].ranks.outranked)
+        for suite, run in candidate.items()
+        if suite in baseline
+    )
+
+
+def _by_suite(runs: Sequence[Run], role: str, names: _Names) -> dict[str, Run]:
     found: dict[str, Run] = {}
     for run in runs:
-        first, suite = runs[0], run.result.suite.name
+        first, suite = runs[0], names[run.result.suite.name, run.result.suite.fingerprint]
         if run.name != first.name:
             raise InputError(f"the {role} is one encoder, but there are results of {first.name} and {run.name}")
         if run.result.model.fingerprint != first.result.model.fingerprint:

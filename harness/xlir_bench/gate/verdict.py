@@ -88,7 +88,7 @@ class Side:
 
     Attributes:
         name: the encoder's.
-        fingerprint: of what decides its vectors.
+        fingerprint: of what decides its scores.
         harness: the release that measured it.
     """
 
@@ -105,12 +105,32 @@ class Report:
         candidate, baseline: who was measured.
         alpha: the policy's.
         checks: in the order of the policy.
+        same_ranks: whether both sides rank all relevant documents alike.
     """
 
     candidate: Side
     baseline: Side
     alpha: float
     checks: tuple[Check, ...]
+    same_ranks: bool = False
+
+    @property
+    def same_model(self) -> bool:
+        """Whether both sides have one fingerprint, so that a model was compared with itself."""
+        return bool(self.candidate.fingerprint) and self.candidate.fingerprint == self.baseline.fingerprint
+
+    @property
+    def notice(self) -> str | None:
+        """What to know of a comparison of one model with itself, in one sentence; None for any other."""
+        if not self.same_model:
+            return None
+        digits = self.candidate.fingerprint[:12]
+        if self.same_ranks:
+            return f"candidate and baseline are the same model (fingerprint {digits}): nothing was compared"
+        return (
+            f"candidate and baseline are the same model (fingerprint {digits}) but rank differently: what changed is "
+            "not part of the fingerprint, such as weights that code loads, a package, or a server"
+        )
 
     @property
     def failures(self) -> list[Check]:
@@ -136,6 +156,8 @@ class Report:
             "passed": self.passed,
             "candidate": asdict(self.candidate),
             "baseline": asdict(self.baseline),
+            "same_model": self.same_model,
+            "notice": self.notice,
             "alpha": self.alpha,
             "checks": [check.as_dict() for check in self.checks],
         }

@@ -1,5 +1,6 @@
 """Results: what a run found, and where it is kept."""
 
+from xlir_bench.results.places import claim, distinct_names, name_of_data
 from xlir_bench.results.schema import (
     Bias,
     Interval,
@@ -10,7 +11,17 @@ from xlir_bench.results.schema import (
     Timing,
     ZeroShotStatement,
 )
-from xlir_bench.results.store import find_results, leaders_path, load_ranks, load_result, ranks_path, result_path, save
+from xlir_bench.results.store import (
+    find_results,
+    leaders_path,
+    load_ranks,
+    load_result,
+    ranks_path,
+    result_path,
+    sample_path,
+    save,
+    save_at,
+)
 from xlir_bench.results.zero_shot import ZeroShot, names_in, zero_shot, zero_shot_on
 
 __all__ = [
@@ -23,14 +34,19 @@ __all__ = [
     "Timing",
     "ZeroShot",
     "ZeroShotStatement",
+    "claim",
+    "distinct_names",
     "find_results",
     "leaders_path",
     "load_ranks",
     "load_result",
+    "name_of_data",
     "names_in",
     "ranks_path",
     "result_path",
+    "sample_path",
     "save",
+    "save_at",
     "zero_shot",
     "zero_shot_on",
 ]

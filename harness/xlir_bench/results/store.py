@@ -37,13 +37,35 @@ def leaders_path(result: Path) -> Path:
     return result.with_suffix(".leaders.parquet")
 
 
+def runs_path(result: Path) -> Path:
+    """The folder of the TREC runs of a result."""
+    return result.with_suffix(".runs")
+
+
+def sample_path(result: Path) -> Path:
+    """Where vectors of a sample of texts are kept, by which a model that is code is recognised before the next run."""
+    return result.with_suffix(".sample.npz")
+
+
 def save(result: Result, ranks: RankTable, output: Path) -> Path:
-    """Write the result after its ranks: a result that is there has its ranks. Gives the result's path.
+    """`save_at` the path that follows from the names of model and suite, which is returned."""
+    path = result_path(output, result.model.name, result.suite.name)
+    save_at(path, result, ranks)
+    return path
+
+
+def save_at(path: Path, result: Result, ranks: RankTable, sample: bytes | None = None) -> None:
+    """Write a result after its ranks: a result that is there has its ranks.
+
+    Args:
+        path: of the result.
+        result: what was found.
+        ranks: what its figures follow from.
+        sample: content of the file of `sample_path`; an earlier one is removed where there is none.
 
     Raises:
         MissingResourceError: no room, or no right to write there.
     """
-    path = result_path(output, result.model.name, result.suite.name)
     with replacing(ranks_path(path)) as temporary:
         _write_ranks(ranks, temporary)
         # Leaders of an earlier run must at no instant stand beside the ranks of this one.
@@ -51,9 +73,13 @@ def save(result: Result, ranks: RankTable, output: Path) -> Path:
     if ranks.leaders is not None:
         with replacing(leaders_path(path)) as temporary:
             _write_leaders(ranks.leaders, temporary)
+    sample_path(path).unlink(missing_ok=True)
     with replacing(path) as temporary:
         temporary.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return path
+    if sample is not None:
+        # Last: without it the result is measured again, and an earlier one's would be trusted.
+        with replacing(sample_path(path)) as temporary:
+            temporary.write_bytes(sample)
 
 
 def check_writable(output: Path) -> None:

@@ -118,7 +118,7 @@ class Account:
         found = self._found(len(self.query) * width)
         q, d = count_documents(queries, documents, left_out, self._judged, found, width)
         if q >= 0:
-            self._refuse(q, documents.row[d], score_of(queries, q, documents, d))
+            self._refuse(q, documents.row[d], float(score_of(queries, q, documents, d)))
 
     def count_products(self, products: Scores, queries: Queries, documents: Documents) -> None:
         """Count documents whose products are there; those of pairs that are left out are minus infinity.

@@ -1,6 +1,6 @@
 """Suites: what is measured, declared in YAML, read into collections."""
 
-from xlir_bench.suites.catalog import DEFAULT_SUITE, expand, find, look_up, mean_over, shipped, shipped_groups
+from xlir_bench.suites.catalog import DEFAULT_SUITE, expand, find, labels, look_up, mean_over, shipped, shipped_groups
 from xlir_bench.suites.check import LanguageCheck, check
 from xlir_bench.suites.fetch import Fetched, fetch, forget, forget_archives, obtain, pins
 from xlir_bench.suites.load import load
@@ -18,6 +18,7 @@ __all__ = [
     "find",
     "forget",
     "forget_archives",
+    "labels",
     "load",
     "look_up",
     "mean_over",

@@ -49,7 +49,7 @@ def look_up(name: str) -> Suite | Group:
     path = Path(name)
     if path.suffix in {".yaml", ".yml"}:
         declared = read_declaration(path)
-        return declared if isinstance(declared, Group) else declared.model_copy(update={"place": path.parent})
+        return declared if isinstance(declared, Group) else declared.model_copy(update={"place": path.parent.resolve()})
     if path.is_dir():
         return declared_by_folder(path)
     raise unknown_name("suite", name, [*shipped(), *shipped_groups()], _HINT)
@@ -58,15 +58,25 @@ def look_up(name: str) -> Suite | Group:
 def expand(names: Iterable[str]) -> list[Suite]:
     """The suites of some names in their order, groups replaced by what they name, each suite once.
 
+    Two suites of one name that are declared in different places, or otherwise, are two.
+
     Raises:
         InputError: see `find`; or a group that contains itself.
         MissingResourceError: see `find`.
     """
-    found: dict[str, Suite] = {}
+    found: list[Suite] = []
     for name in names:
-        for suite in _expanded(name, ()):
-            found.setdefault(suite.name, suite)
-    return list(found.values())
+        found += [suite for suite in _expanded(name, ()) if suite not in found]
+    return found
+
+
+def labels(suites: Sequence[Suite]) -> list[str]:
+    """What to call some suites so that they are told apart: by name, and by place where several have one name."""
+    names = [suite.name for suite in suites]
+    return [
+        suite.name if names.count(suite.name) == 1 or suite.place is None else f"{suite.name} ({suite.place})"
+        for suite in suites
+    ]
 
 
 def mean_over(group: Group, summaries: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:
@@ -74,12 +84,12 @@ def mean_over(group: Group, summaries: Mapping[str, Mapping[str, Mapping[str, fl
 
     Args:
         group: a member that is itself a group counts once, by its own mean.
-        summaries: suite name -> setting -> measure -> value. A suite that is missing is left out.
+        summaries: `Suite.key` -> setting -> measure -> value. A suite that is missing is left out.
     """
     values: dict[str, dict[str, list[float]]] = {}
     for name in group.suites:
         member = look_up(name)
-        of_member = mean_over(member, summaries) if isinstance(member, Group) else summaries.get(member.name, {})
+        of_member = mean_over(member, summaries) if isinstance(member, Group) else summaries.get(member.key, {})
         for setting, measures in of_member.items():
             for measure, value in measures.items():
                 values.setdefault(setting, {}).setdefault(measure, []).append(value)

@@ -105,6 +105,11 @@ class Suite(BaseModel):
     machine_translated: MachineTranslation | None = None
     place: Path | None = Field(default=None, exclude=True)
 
+    @property
+    def key(self) -> str:
+        """The name of a suite that travels with the package or is a library's; else the name and where it was found."""
+        return self.name if self.place is None else f"{self.name} ({self.place})"
+
     def narrowed(self, settings: Sequence[str] | None) -> Suite:
         """The suite with only these settings; None keeps all but the optional ones.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xlir_bench.errors import MissingResourceError
+from xlir_bench.results.places import distinct_names
 from xlir_bench.results.schema import Result
 from xlir_bench.results.store import find_results, load_ranks, load_result, ranks_path
 from xlir_bench.retrieval import RankTable
@@ -22,10 +23,18 @@ class Entry:
     Attributes:
         result: what was found.
         path: its file; the table of ranks lies beside it.
+        suite_name: what to call the suite: with digits of its data where other data of that name are exported too; the
+            suite's name if it is empty.
     """
 
     result: Result
     path: Path
+    suite_name: str = ""
+
+    @property
+    def suite(self) -> str:
+        """What the suite is called in the names of files."""
+        return self.suite_name or self.result.suite.name
 
     @property
     def has_ranks(self) -> bool:
@@ -65,7 +74,10 @@ def read_entries(places: Sequence[Path]) -> list[Entry]:
         MissingResourceError: there is none.
         InputError: a file is no result.
     """
-    return [Entry(load_result(path), path) for path in find_results(places)]
+    paths = find_results(places)
+    results = [load_result(path) for path in paths]
+    names = distinct_names([result.suite for result in results])
+    return [Entry(*found) for found in zip(results, paths, names, strict=True)]
 
 
 def safe_name(name: str) -> str:

@@ -61,7 +61,7 @@ def task_results(entry: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
     """The content of each TaskResult file of a result, by the task's name."""
     result = entry.result
     rows = _rows(entry)
-    task = MTEB_TASK_OF_SUITE.get(result.suite.name)
+    task = MTEB_TASK_OF_SUITE.get(entry.suite)
     subset_of = {pair: subset for subset, pair in task.subsets.items()} if task else {}
     if task and all(place[0] != "multilingual" and place[1:] in subset_of for place in rows):
         scores = [
@@ -71,7 +71,7 @@ def task_results(entry: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
         yield task.name, _task_result(result, task.name, task.splits[0], scores)
         return
     for setting in dict.fromkeys(place[0] for place in rows):
-        name = f"{safe_name(result.suite.name)}.{safe_name(setting)}"
+        name = f"{safe_name(entry.suite)}.{safe_name(setting)}"
         primary = result.primary.get(setting, "")
         preferred = (mteb_key(primary) or PREFIX + primary, "ndcg_at_10")
         scores = [

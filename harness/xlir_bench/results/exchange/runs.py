@@ -17,15 +17,11 @@ from xlir_bench.progress import SILENT, Progress
 from xlir_bench.results.exchange.entry import Entry, safe_name
 from xlir_bench.results.exchange.trec import Pool, expected, judgements, pools, token, write
 from xlir_bench.results.schema import Result
+from xlir_bench.results.store import runs_path
 from xlir_bench.retrieval import Rankings, RankTable
 
 INDEX = "runs.json"
 """Written last: where it is, the runs are whole."""
-
-
-def runs_path(result: Path) -> Path:
-    """The folder of the runs of a result."""
-    return result.with_suffix(".runs")
 
 
 def write_runs(result: Result, ranks: RankTable, path: Path, depth: int, progress: Progress = SILENT) -> Path:

@@ -90,7 +90,7 @@ def write_trec(
         MissingResourceError: there are no ranks, or a file cannot be written.
     """
     ranks = entry.ranks()
-    place = folder / safe_name(entry.result.model.name) / safe_name(entry.result.suite.name)
+    place = folder / safe_name(entry.result.model.name) / safe_name(entry.suite)
     rows = list(pools(entry, ranks, settings))
     names = (_free_prefix(ranks), safe_name(entry.result.model.name))
     stage = progress.stage(f"writing runs of {entry.result.model.name}", len(rows), "rows")
