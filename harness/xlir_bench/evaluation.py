@@ -138,7 +138,7 @@ def evaluate(
         ),
         summary=_summary(scores),
         primary={setting: names[0] for setting, names in suite.settings.items()},
-        ties=float(ranks.tied.mean()),
+        ties=float(ranks.tied.mean()) if len(ranks) else 0.0,
         scores=scores,
     )
     return Evaluation(result, ranks, ranked.records)
@@ -307,13 +307,16 @@ def _scores(ranks: RankTable, suite: Suite) -> Iterator[Score]:
         measures = [parse(name) for name in names]
         for row in ranks.rows(setting):
             for measure in measures:
+                numbers, values = row.values(measure)
+                if not len(numbers):
+                    continue
                 yield Score(
                     setting=setting,
                     query_language=row.query_language,
                     document_language=row.document_language,
                     measure=str(measure),
-                    value=float(measure(row.judged).mean()),
-                    queries=len(row.queries),
+                    value=float(values.mean()),
+                    queries=len(numbers),
                     documents=row.documents,
                 )
 

@@ -17,7 +17,7 @@ from xlir_bench.measures import parse
 from xlir_bench.results import Result
 from xlir_bench.results.exchange import Entry
 from xlir_bench.results.exchange.table import spread
-from xlir_bench.retrieval import RankTable
+from xlir_bench.retrieval import RankTable, Unanswered
 from xlir_bench.submissions.runs import contradictions, runs_of
 from xlir_bench.submissions.tables import read_ranks
 from xlir_bench.submissions.untrusted import File, printable
@@ -149,6 +149,11 @@ def judged_otherwise(result: Result, ranks: RankTable, collection: Collection) -
         if pairs:
             query, document = min(pairs)
             yield Difference(kind, f"{len(pairs):,}, e.g. {printable(query)} {printable(document)}", "0")
+    without = {entry[1:5] for entry in ranks.unanswered.entries()} ^ {
+        entry[1:5] for entry in Unanswered.of(collection).entries()
+    }
+    if without:
+        yield Difference("queries without a relevant document", f"{len(without):,} others", "0")
 
 
 def _said(ranks: RankTable) -> tuple[Any, ...]:
@@ -188,7 +193,7 @@ def _figures(result: Result, ranks: RankTable, verdict: Verdict) -> Iterator[tup
     stated = {f"summary {s} {m}": value for s, names in result.summary.items() for m, value in names.items()}
     for name in sorted(summary.keys() | stated.keys()):
         yield name, stated.get(name), float(np.mean(summary[name])) if name in summary else None
-    yield "ties", result.ties, float(ranks.tied.mean())
+    yield "ties", result.ties, float(ranks.tied.mean()) if len(ranks) else 0.0
     yield from _analysis(result, ranks, verdict)
 
 
@@ -204,9 +209,10 @@ def _scores(result: Result, ranks: RankTable) -> Iterator[tuple[_Key, tuple[floa
                 continue  # it stays among what is said, and nothing follows
         for row in ranks.rows(setting) if measures else ():
             for name, measure in measures.items():
-                value = float(measure(row.judged).mean())
-                key = (setting, row.query_language, row.document_language, name)
-                yield key, (value, len(row.queries), row.documents)
+                numbers, values = row.values(measure)
+                if len(numbers):
+                    key = (setting, row.query_language, row.document_language, name)
+                    yield key, (float(values.mean()), len(numbers), row.documents)
 
 
 def _analysis(result: Result, ranks: RankTable, verdict: Verdict) -> Iterator[tuple[str, Any, Any]]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from xlir_bench.collection import Collection, Constant, Judgements, Texts
+from xlir_bench.collection import Collection, Judgements, Texts
+from xlir_bench.columns import Constant
 from xlir_bench.errors import InputError, at
 from xlir_bench.suites.stored import positions
 

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 
-from xlir_bench.collection import ColumnDigest, Constant, Texts
+from xlir_bench.collection import Texts
+from xlir_bench.columns import ColumnDigest, Constant
 from xlir_bench.errors import InputError, MissingResourceError, at
 from xlir_bench.files import cache_folder
 from xlir_bench.suites.records import Batch, Layout, batches

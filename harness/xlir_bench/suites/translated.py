@@ -19,7 +19,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from xlir_bench.collection import Collection, Judgements, Texts, end_to_end
+from xlir_bench.collection import Collection, Judgements, Texts
+from xlir_bench.columns import end_to_end
 from xlir_bench.errors import InputError, at
 from xlir_bench.suites.judged import Qrel, beir_qrels
 from xlir_bench.suites.records import Layout
