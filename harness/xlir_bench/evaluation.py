@@ -37,7 +37,7 @@ from xlir_bench.results import (
 )
 from xlir_bench.results.exchange.runs import has_runs, runs_path, write_runs
 from xlir_bench.retrieval import DenseScorer, Heads, LexicalScorer, RankTable, Scorer, count_outranked, default_heads
-from xlir_bench.suites import Suite
+from xlir_bench.suites import Suite, findings, measurable
 
 MOST_NAMED = 100_000_000
 """Documents of rankings that are kept by name: some 4 GB."""
@@ -111,8 +111,11 @@ def evaluate(
 
     Raises:
         InputError: the model does not know a language of the collection, or gave something that is not a vector, or a
-            score that is not a number; or `top_k` is too large.
+            score that is not a number; the judgements are not usable, or the collection has no row of any setting; or
+            `top_k` is too large.
     """
+    collection.validate_judgements(f"suite {suite.name}")
+    suite = measurable(suite, collection)
     model.language_support.check(collection.languages, model.info.id)
     clock = _Clock()
     across = any(setting != "monolingual" for setting in suite.settings)
@@ -140,6 +143,7 @@ def evaluate(
         primary={setting: names[0] for setting, names in suite.settings.items()},
         ties=float(ranks.tied.mean()) if len(ranks) else 0.0,
         scores=scores,
+        notes=tuple(finding.text for finding in findings(suite, collection)),
     )
     return Evaluation(result, ranks, ranked.records)
 
@@ -168,6 +172,7 @@ def run(
         MissingResourceError: the result cannot be written.
     """
     where = output if isinstance(output, Output) else Output(output)
+    suite = measurable(suite, collection)
     path = result_path(where.folder, model.info.name, suite.name)
     runs = None if where.top_k is None else runs_path(path)
     earlier = _finished(path, model, suite, collection)

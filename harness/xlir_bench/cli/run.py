@@ -14,8 +14,10 @@ from xlir_bench.collection import SETTINGS
 from xlir_bench.errors import XlirError
 
 if TYPE_CHECKING:
+    from xlir_bench.collection import Collection
     from xlir_bench.encoders import VectorCache
     from xlir_bench.engines import RayEngine, Streaming
+    from xlir_bench.suites import Suite
 
 
 @click.command("run")
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     "[default: xlir-mini]",
 )
 @options.languages
+@options.sides
 @click.option("--settings", type=options.Listed(SETTINGS), help="Only these, e.g. monolingual,multilingual.")
 @options.data
 @options.offline
@@ -55,6 +58,7 @@ def command(
     model_id: str,
     suites: tuple[str, ...],
     languages: tuple[str, ...] | None,
+    sides: options.Sides,
     settings: tuple[str, ...] | None,
     data: Path | None,
     output: Path,
@@ -87,7 +91,7 @@ def command(
     from xlir_bench.suites import DEFAULT_SUITE, expand, obtain
 
     asked = suites or (DEFAULT_SUITE,)
-    chosen = expand(asked)
+    chosen = options.with_sides(expand(asked), sides)
     if not dry_run:
         check_writable(output)
     chosen_for_model = Options(**encoder_options)
@@ -102,6 +106,7 @@ def command(
             narrowed = suite.narrowed(settings)
             with bar() as progress:
                 collection = obtain(narrowed, data, languages, progress=progress)
+            _say_findings(narrowed, collection, asked=settings is not None)
             if dry_run:
                 print_plan(suite.name, plan(model, collection, cache), as_json)
                 continue
@@ -121,6 +126,22 @@ def command(
         page = build(gather([output]).entrants, output)
         click.echo(f"page: {page}", err=True)
     options.report_failures(failures, len(chosen))
+
+
+def _say_findings(suite: Suite, collection: Collection, *, asked: bool) -> None:
+    """Say on stderr what is remarkable in a collection, before anything is encoded.
+
+    Raises:
+        InputError: there is no row of any setting, or of one that was asked for by name.
+    """
+    from xlir_bench.suites import findings, measurable
+
+    kept = measurable(suite, collection)
+    if asked and len(kept.settings) < len(suite.settings):
+        lacking = {name: measures for name, measures in suite.settings.items() if name not in kept.settings}
+        measurable(suite.model_copy(update={"settings": lacking}), collection)
+    for finding in findings(kept, collection):
+        click.echo(f"{suite.name}: {'warning: ' if finding.fault else ''}{finding.text}", err=True)
 
 
 def _streaming(

@@ -41,9 +41,11 @@ def save(result: Result, ranks: RankTable, output: Path) -> Path:
     """Write the result after its ranks: a result that is there has its ranks. Gives the result's path.
 
     Raises:
+        InputError: the result is one that `load_result` would refuse, or has no scores. Nothing is written.
         MissingResourceError: no room, or no right to write there.
     """
     path = result_path(output, result.model.name, result.suite.name)
+    text = _readable_again(result, path)
     with replacing(ranks_path(path)) as temporary:
         _write_ranks(ranks, temporary)
         # Leaders of an earlier run must at no instant stand beside the ranks of this one.
@@ -52,8 +54,20 @@ def save(result: Result, ranks: RankTable, output: Path) -> Path:
         with replacing(leaders_path(path)) as temporary:
             _write_leaders(ranks.leaders, temporary)
     with replacing(path) as temporary:
-        temporary.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     return path
+
+
+def _readable_again(result: Result, path: Path) -> str:
+    """The result's JSON, if it can be read again."""
+    text = result.model_dump_json(indent=1) + "\n"
+    try:
+        again = Result.model_validate_json(text)
+    except ValidationError as error:
+        raise InputError(f"{path}: not written, for no release could read it: {first_problem(error)}") from None
+    if not again.scores:
+        raise InputError(f"{path}: not written: no setting has a row, so there is no score")
+    return text
 
 
 def check_writable(output: Path) -> None:

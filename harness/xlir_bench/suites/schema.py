@@ -73,7 +73,8 @@ class Suite(BaseModel):
         description: what it measures, one or two sentences.
         licence: SPDX identifier of the texts.
         citation: where it was published.
-        languages: codes of all its languages.
+        languages: codes of all its languages. In a file also `{queries: [en], documents: [zh]}`, which gives the source
+            its `query_language` and `document_language`.
         source: how it is read.
         settings: per setting, the names of its measures; the first is primary.
         optional_settings: likewise, of settings that are measured only where they are asked for by name.
@@ -112,6 +113,13 @@ class Suite(BaseModel):
             raise InputError(f"suite {self.name} has no {' or '.join(settings)} setting; it has {', '.join(every)}")
         return self.model_copy(update={"settings": kept})
 
+    @model_validator(mode="before")
+    @classmethod
+    def _languages_of_each_side(cls, content: Any) -> Any:  # noqa: ANN401  (whatever a file holds)
+        if isinstance(content, dict) and isinstance(content.get("languages"), dict):
+            return _with_sides(content)
+        return content
+
     @field_validator("languages")
     @classmethod
     def _known_languages(cls, codes: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
@@ -134,6 +142,25 @@ class Suite(BaseModel):
     def _several_languages(self) -> Suite:
         if len(self.languages) == 1 and {*self.settings, *self.optional_settings} != {"monolingual"}:
             raise ValueError("a suite of one language has the monolingual setting only")
+        return self
+
+    @model_validator(mode="after")
+    def _settings_of_the_source(self) -> Suite:
+        if (problem := self.source.problem(self.languages)) is not None:
+            raise ValueError(problem)
+        queries, documents = self.source.sides(self.languages)
+        pairs = [(x, y) for x in queries for y in documents]
+        possible = {
+            "monolingual": any(x == y for x, y in pairs),
+            "cross-lingual": any(x != y for x, y in pairs),
+            "multilingual": len(documents) > 1 or len(self.languages) == 1,
+        }
+        for setting in (*self.settings, *self.optional_settings):
+            if not possible[setting]:
+                raise ValueError(
+                    f"there is no {setting} setting between queries in {' '.join(queries)} and documents in "
+                    f"{' '.join(documents)}"
+                )
         return self
 
 
@@ -204,6 +231,30 @@ _Loader.yaml_implicit_resolvers = {
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|false)\Z"), list("tf"))
+
+
+def _with_sides(content: dict[str, Any]) -> dict[str, Any]:
+    """A declaration whose languages are given for queries and documents apart, with a list of all and a source of both.
+
+    Raises:
+        ValueError: they are not lists of codes, or the source cannot have them.
+    """
+    sides, source = content["languages"], content.get("source")
+    listed = [sides.get(name) for name in ("queries", "documents")]
+    if len(sides) != 2 or not all(
+        isinstance(codes, list) and codes and all(isinstance(code, str) for code in codes) for codes in listed
+    ):
+        raise ValueError("languages: give a list of codes, or {queries: [en], documents: [zh]}")
+    queries, documents = listed
+    if not isinstance(source, dict) or source.get("reader") != "beir":
+        raise ValueError("languages: only the reader beir takes languages of queries and of documents; give a list")
+    if len(queries) > 1:
+        raise ValueError("languages: queries have one language, documents may have several; declare a suite for each")
+    mine = {"query_language": queries[0], "document_language": documents}
+    for name, value in mine.items():
+        if source.get(name, value) not in (value, value[0] if isinstance(value, list) else value):
+            raise ValueError(f"languages: {value} and the source's {name} {source[name]} differ")
+    return {**content, "languages": list(dict.fromkeys([*queries, *documents])), "source": {**source, **mine}}
 
 
 def _yaml(path: Path) -> object:
