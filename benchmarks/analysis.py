@@ -37,7 +37,7 @@ def main(paths: tuple[Path, ...]) -> None:
     resamples, statistics.bootstrap_macro.__kwdefaults__["resamples"] = statistics.RESAMPLES, 1
     statistics.bootstrap_totals.__kwdefaults__["resamples"] = 1
     start = perf_counter()
-    measure_bias(run.ranks, questions)
+    measure_bias(run.ranks)
     figures = {
         (setting, name): columns(run.ranks, questions, setting, name)
         for setting, names in run.result.summary.items()
@@ -49,7 +49,7 @@ def main(paths: tuple[Path, ...]) -> None:
 
     start = perf_counter()
     summary_intervals(run.result, run.ranks, questions)
-    measure_bias(run.ranks, questions)
+    measure_bias(run.ranks)
     everything = perf_counter() - start
     click.echo(f"ranks read in {loaded:.2f} s")
     click.echo(f"every measure from stored ranks: {loaded + measured:.2f} s (aim: {AIM_MEASURES:.0f} s)")

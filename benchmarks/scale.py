@@ -27,7 +27,8 @@ import click
 import numpy as np
 from alone import alone
 
-from xlir_bench.collection import Collection, Constant, Joined, Judgements, Texts
+from xlir_bench.collection import Collection, Judgements, Texts
+from xlir_bench.columns import Constant, Joined
 from xlir_bench.encoders.protocol import Model, ModelInfo
 
 LANGUAGES = ["ar", "bn", "de", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "yo", "zh"]

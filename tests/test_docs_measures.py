@@ -10,7 +10,6 @@ import pytest
 from oracles import GivenScores
 
 from xlir_bench.analysis.bias import measure_bias
-from xlir_bench.analysis.questions import Questions
 from xlir_bench.collection import Collection, Judgements, Texts
 from xlir_bench.measures import parse
 from xlir_bench.retrieval import count_outranked
@@ -52,7 +51,7 @@ def test_measures_of_effectiveness_are_as_stated(ranks, stated):
 
 
 def test_measures_of_bias_are_as_stated(ranks, stated):
-    bias = measure_bias(ranks, Questions.of(ranks))
+    bias = measure_bias(ranks)
     for name in (
         "AWRF@100",
         "same_language_lift@10",

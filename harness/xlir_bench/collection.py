@@ -7,16 +7,16 @@ A column is any sequence of strings: a list where the collection is small, a mem
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal, get_args, overload
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from xlir_bench.columns import Constant, Joined, column_digest, end_to_end
 from xlir_bench.errors import InputError
 
 Integers = npt.NDArray[np.int64]
@@ -25,68 +25,6 @@ Setting = Literal["monolingual", "cross-lingual", "multilingual"]
 """Which pool a query searches: its own language, one other language, or everything."""
 
 SETTINGS: tuple[Setting, ...] = get_args(Setting)
-
-_CHUNK = 4096
-
-
-class Constant(Sequence[str]):
-    """One string, `size` times: the language of a monolingual column."""
-
-    def __init__(self, value: str, size: int) -> None:
-        self.value, self._size = value, size
-
-    def __len__(self) -> int:
-        return self._size
-
-    @overload
-    def __getitem__(self, at: int) -> str: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[str]: ...
-    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
-        if isinstance(at, slice):
-            return Constant(self.value, len(range(*at.indices(self._size))))
-        if not -self._size <= at < self._size:
-            raise IndexError(at)
-        return self.value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and len(other) == len(self) and all(value == self.value for value in other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-class Joined(Sequence[str]):
-    """Several columns end to end, none of them copied."""
-
-    def __init__(self, parts: Sequence[Sequence[str]]) -> None:
-        self.parts = [part for part in parts if len(part)]
-        self._starts = [0, *np.cumsum([len(part) for part in self.parts]).tolist()]
-
-    def __len__(self) -> int:
-        return self._starts[-1]
-
-    @overload
-    def __getitem__(self, at: int) -> str: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[str]: ...
-    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
-        if isinstance(at, slice):
-            start, stop, step = at.indices(len(self))
-            if step != 1:
-                return [self[row] for row in range(start, stop, step)]
-            pieces = zip(self._starts, self.parts, strict=False)
-            cut = [part[max(start - first, 0) : max(stop - first, 0)] for first, part in pieces]
-            kept = [piece for piece in cut if len(piece)]
-            return kept[0] if len(kept) == 1 else Joined(kept)
-        row = at + len(self) if at < 0 else at
-        if not 0 <= row < len(self):
-            raise IndexError(at)
-        part = bisect_right(self._starts, row) - 1
-        return self.parts[part][row - self._starts[part]]
-
-    def __iter__(self) -> Iterator[str]:
-        for part in self.parts:
-            yield from part
 
 
 @dataclass(frozen=True)
@@ -138,6 +76,12 @@ class Texts:
             found[run.language] = found.get(run.language, 0) + run.stop - run.start
         return dict(sorted(found.items()))
 
+    def languages_at(self, rows: Integers) -> npt.NDArray[np.str_]:
+        """The language codes of the texts at some positions; (positions,)."""
+        starts = np.array([span.start for span in self.spans], dtype=np.int64)
+        codes = np.array([span.language for span in self.spans], dtype=np.str_)
+        return codes[np.searchsorted(starts, rows, side="right") - 1]
+
     @cached_property
     def rows_by_language(self) -> dict[str, Integers]:
         """The positions of each language's texts, ascending; languages in code order."""
@@ -154,7 +98,8 @@ class Judgements:
     Attributes:
         query: position in the collection's queries, shape (judgements,), ascending.
         document: position in its documents, shape (judgements,).
-        gain: graded relevance; above 0 is relevant, shape (judgements,).
+        gain: graded relevance; above 0 is relevant, anything else is judged and not relevant; finite, shape
+            (judgements,).
     """
 
     query: Integers
@@ -185,7 +130,9 @@ class Collection:
         judgements: every judged pair, over all languages.
         questions: for each query, the name of the question that it is a version of. Versions of one question in several
             languages share it; it is the unit that statistics resample.
-        excluded: (query, document) pairs that a ranking leaves out, such as a query that is itself in the pool.
+        excluded: (query, document) pairs that a ranking leaves out, such as a query that is itself in the pool. A
+            judgement of such a pair does not count.
+        notes: what a reader corrected in the files, one sentence each; not part of the fingerprint.
     """
 
     queries: Texts
@@ -193,11 +140,49 @@ class Collection:
     judgements: Judgements
     questions: Sequence[str]
     excluded: Judgements = field(default_factory=lambda: Judgements.of(()))
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @cached_property
     def languages(self) -> tuple[str, ...]:
         """The codes that queries or documents use, sorted."""
         return tuple(sorted({*self.queries.sizes, *self.documents.sizes}))
+
+    @cached_property
+    def left_out(self) -> npt.NDArray[np.bool_]:
+        """Which judgements are of a pair in `excluded`; (judgements,)."""
+        size = len(self.documents)
+        judged, excluded = self.judgements, self.excluded
+        return np.isin(judged.query * size + judged.document, excluded.query * size + excluded.document)
+
+    @cached_property
+    def relevant(self) -> npt.NDArray[np.bool_]:
+        """Which judgements are of a relevant document that its query's ranking does not leave out; (judgements,)."""
+        return (self.judgements.gain > 0) & ~self.left_out
+
+    @cached_property
+    def unanswered(self) -> Integers:
+        """Positions of the queries that are judged and have no relevant document, ascending.
+
+        They count as 0 in the rows that they are judged in; see `retrieval.ranks.Unanswered`.
+        """
+        return np.setdiff1d(self.judgements.query, self.judgements.query[self.relevant])
+
+    @cached_property
+    def judged_pairs(self) -> frozenset[tuple[str, str]]:
+        """(query language, document language) of every monolingual and cross-lingual row."""
+        counts = self.relevant | np.isin(self.judgements.query, self.unanswered)
+        return _pairs(self, counts)
+
+    @cached_property
+    def relevant_pairs(self) -> frozenset[tuple[str, str]]:
+        """(query language, document language) of the relevant documents."""
+        return _pairs(self, self.relevant)
+
+    def has_rows(self, setting: Setting) -> bool:
+        """Whether a query is judged in the pool that the setting searches."""
+        if setting == "multilingual":
+            return bool(self.judged_pairs)
+        return any((x == y) == (setting == "monolingual") for x, y in self.judged_pairs)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -220,17 +205,28 @@ class Collection:
         return digest.hexdigest()
 
     def select(self, languages: Sequence[str]) -> Collection:
-        """The part of the collection whose queries and documents are both in `languages`."""
+        """The part of the collection whose queries and documents are both in `languages`.
+
+        A query whose relevant documents are all in other languages is not judged in the part: it would seem to have
+        no relevant document.
+        """
         wanted = set(languages)
         queries, query_at = _keep(self.queries, wanted)
         documents, document_at = _keep(self.documents, wanted)
+        judged = self.judgements
+        staying = (query_at[judged.query] >= 0) & (document_at[judged.document] >= 0)
+        lost = np.setdiff1d(judged.query[self.relevant], judged.query[self.relevant & staying])
+        counts = ~np.isin(judged.query, lost)
         kept_questions = [self.questions[row] for row in np.flatnonzero(query_at >= 0).tolist()]
         return Collection(
             queries,
             documents,
-            _renumber(self.judgements, query_at, document_at),
+            _renumber(
+                Judgements(judged.query[counts], judged.document[counts], judged.gain[counts]), query_at, document_at
+            ),
             kept_questions,
             _renumber(self.excluded, query_at, document_at),
+            self.notes,
         )
 
     def validate(self, where: str, *, empty_documents: bool = False) -> None:
@@ -241,7 +237,7 @@ class Collection:
             empty_documents: whether a document may be empty, as some are in collections that others published.
 
         Raises:
-            InputError: an empty pool, no query, a judgement that points nowhere, an empty text, an id twice.
+            InputError: an empty pool, no query, an empty text, an id twice, or see `validate_judgements`.
         """
         if not len(self.documents):
             raise InputError(f"{where}: the pool is empty; at least one document is needed")
@@ -251,50 +247,31 @@ class Collection:
             _check_ids(side, kind, where)
             if kind == "query" or not empty_documents:
                 _check_texts(side, kind, where)
-        for name, pairs in (("judgement", self.judgements), ("exclusion", self.excluded)):
-            for kind, rows, size in (
-                ("query", pairs.query, len(self.queries)),
-                ("document", pairs.document, len(self.documents)),
-            ):
-                if len(rows) and (rows.min() < 0 or rows.max() >= size):
-                    raise InputError(f"{where}: a {name} points to {kind} {int(rows.max())}; there are {size}")
-        if not (self.judgements.gain > 0).any():
-            raise InputError(f"{where}: no query has a relevant document; check the judgements")
+        self.validate_judgements(where)
 
-
-class ColumnDigest:
-    """The digest of a column, fed piece by piece: SHA-256 over the size and two SHA-256, of bytes and of lengths."""
-
-    def __init__(self) -> None:
-        self._bytes, self._lengths, self._size = hashlib.sha256(), hashlib.sha256(), 0
-
-    def update(self, utf8: bytes | memoryview, lengths: npt.NDArray[np.integer]) -> None:
-        """Texts in order.
+    def validate_judgements(self, where: str) -> None:
+        """Check the judgements and exclusions, without looking at a text.
 
         Args:
-            utf8: their bytes, end to end.
-            lengths: the bytes of each, shape (texts,).
+            where: see `validate`.
+
+        Raises:
+            InputError: arrays of different lengths or of the wrong type, a gain that is no finite number, an order
+                other than by query, a pair judged twice or pointing to a text that does not exist, a question missing,
+                or no query with a relevant document.
         """
-        self._bytes.update(utf8)
-        self._lengths.update(np.ascontiguousarray(lengths, dtype="<u4").tobytes())
-        self._size += len(lengths)
-
-    def digest(self) -> bytes:
-        """32 bytes."""
-        parts = self._size.to_bytes(8, "little") + self._bytes.digest() + self._lengths.digest()
-        return hashlib.sha256(parts).digest()
-
-
-def column_digest(column: Sequence[str]) -> bytes:
-    """The digest of a column: the one that it carries, where it was stored with one, else over its texts."""
-    known = getattr(column, "digest", None)
-    if isinstance(known, bytes):
-        return known
-    found = ColumnDigest()
-    for begin in range(0, len(column), _CHUNK):
-        encoded = [text.encode("utf-8", "surrogatepass") for text in column[begin : begin + _CHUNK]]
-        found.update(b"".join(encoded), np.array([len(one) for one in encoded], dtype=np.int64))
-    return found.digest()
+        if len(self.questions) != len(self.queries):
+            raise InputError(f"{where}: {len(self.questions)} questions for {len(self.queries)} queries")
+        for name, pairs in (("judgement", self.judgements), ("exclusion", self.excluded)):
+            _check_pairs(pairs, self, (name, where))
+        if self.relevant.any():
+            return
+        if (self.judgements.gain > 0).any():
+            raise InputError(
+                f"{where}: no query has a relevant document: every judged relevant document is left out of its query's "
+                "ranking; check what the suite declares as self_matches or exclusions"
+            )
+        raise InputError(f"{where}: no query has a relevant document; check the judgements")
 
 
 def concatenate(parts: Sequence[Collection]) -> Collection:
@@ -323,14 +300,8 @@ def concatenate(parts: Sequence[Collection]) -> Collection:
         joined([part.judgements for part in parts]),
         [question for part in parts for question in part.questions],
         joined([part.excluded for part in parts]),
+        tuple(note for part in parts for note in part.notes),
     )
-
-
-def end_to_end(columns: Sequence[Sequence[str]]) -> Sequence[str]:
-    """Columns one after the other: a list where all are lists, else a view."""
-    if all(isinstance(column, list) for column in columns):
-        return [text for column in columns for text in column]
-    return Joined(columns)
 
 
 def _spans(languages: Sequence[str]) -> Iterator[LanguageSpan]:
@@ -376,6 +347,44 @@ def _renumber(pairs: Judgements, query_at: Integers, document_at: Integers) -> J
     query, document = query_at[pairs.query], document_at[pairs.document]
     stays = (query >= 0) & (document >= 0)
     return Judgements(query[stays], document[stays], pairs.gain[stays])
+
+
+def _pairs(collection: Collection, chosen: npt.NDArray[np.bool_]) -> frozenset[tuple[str, str]]:
+    """The language pairs of some judgements, chosen by a mask."""
+    asked = collection.queries.languages_at(collection.judgements.query[chosen])
+    given = collection.documents.languages_at(collection.judgements.document[chosen])
+    return frozenset((str(x), str(y)) for x, y in np.unique(np.column_stack([asked, given]), axis=0).tolist())
+
+
+def _check_pairs(pairs: Judgements, collection: Collection, called: tuple[str, str]) -> None:
+    """Refuse judgements or exclusions that break what `Judgements` promises."""
+    name, where = called
+    shapes = [np.shape(column) for column in (pairs.query, pairs.document, pairs.gain)]
+    if len(set(shapes)) > 1 or len(shapes[0]) != 1:
+        raise InputError(f"{where}: the arrays of {name}s have the shapes {', '.join(map(str, shapes))}")
+    if not len(pairs):
+        return
+    if not all(np.issubdtype(np.asarray(rows).dtype, np.integer) for rows in (pairs.query, pairs.document)):
+        raise InputError(f"{where}: {name}s name queries and documents by position; these are not whole numbers")
+    if not np.issubdtype(np.asarray(pairs.gain).dtype, np.number) or not np.isfinite(pairs.gain).all():
+        raise InputError(f"{where}: a {name} has a gain that is not a finite number")
+    for kind, rows, side in (
+        ("query", pairs.query, collection.queries),
+        ("document", pairs.document, collection.documents),
+    ):
+        if rows.min() < 0 or rows.max() >= len(side):
+            wrong = int(rows.min() if rows.min() < 0 else rows.max())
+            raise InputError(f"{where}: a {name} points to {kind} {wrong}; there are {len(side)}")
+    if (pairs.query[1:] < pairs.query[:-1]).any():
+        raise InputError(f"{where}: {name}s are not in the order of their queries; make them with Judgements.of")
+    keys = np.sort(pairs.query.astype(np.int64) * len(collection.documents) + pairs.document)
+    twice = keys[1:][keys[1:] == keys[:-1]]
+    if len(twice):
+        query, document = divmod(int(twice[0]), len(collection.documents))
+        raise InputError(
+            f"{where}: query {collection.queries.ids[query]!r} and document {collection.documents.ids[document]!r} "
+            f"have more than one {name}; a pair is judged once"
+        )
 
 
 def _check_ids(side: Texts, kind: str, where: str) -> None:

@@ -40,7 +40,7 @@ from xlir_bench.results import (
 from xlir_bench.results.exchange.runs import has_runs, write_runs
 from xlir_bench.results.store import runs_path
 from xlir_bench.retrieval import DenseScorer, Heads, LexicalScorer, RankTable, Scorer, count_outranked, default_heads
-from xlir_bench.suites import Suite
+from xlir_bench.suites import Suite, findings, measurable
 
 log = logging.getLogger(__name__)
 
@@ -123,8 +123,11 @@ def evaluate(
 
     Raises:
         InputError: the model does not know a language of the collection, or gave something that is not a vector, or a
-            score that is not a number; or `top_k` is too large.
+            score that is not a number; the judgements are not usable, or the collection has no row of any setting; or
+            `top_k` is too large.
     """
+    collection.validate_judgements(f"suite {suite.name}")
+    suite = measurable(suite, collection)
     model.language_support.check(collection.languages, model.info.id)
     clock = _Clock()
     across = any(setting != "monolingual" for setting in suite.settings)
@@ -150,8 +153,9 @@ def evaluate(
         ),
         summary=summary_of(scores),
         primary={setting: names[0] for setting, names in suite.settings.items()},
-        ties=float(ranks.tied.mean()),
+        ties=float(ranks.tied.mean()) if len(ranks) else 0.0,
         scores=scores,
+        notes=tuple(finding.text for finding in findings(suite, collection)),
     )
     return Evaluation(result, ranks, ranked.records, ranked.check)
 
@@ -183,6 +187,7 @@ def run(
         MissingResourceError: the result cannot be written.
     """
     where = output if isinstance(output, Output) else Output(output)
+    suite = measurable(suite, collection)
     path = claim(
         where.folder,
         model.info.name,

@@ -13,7 +13,6 @@ from oracles import GivenScores, ranking
 
 from xlir_bench.analysis import analysed
 from xlir_bench.analysis.bias import GROUPS, _grouped, measure_bias
-from xlir_bench.analysis.questions import Questions
 from xlir_bench.collection import Collection, Judgements, Texts
 from xlir_bench.encoders import resolve
 from xlir_bench.evaluation import evaluate
@@ -25,7 +24,7 @@ from test_counting import CODES, collections  # isort: skip
 
 def bias_of(collection, scores, across=True):
     table = count_outranked(GivenScores(scores), collection, across_languages=across)
-    return measure_bias(table, Questions.of(table)), table
+    return measure_bias(table), table
 
 
 def parallel(questions: int, languages: int, rest: int) -> Collection:
@@ -186,7 +185,7 @@ def test_a_single_query_is_answered():
 
 def test_ranks_stored_without_leaders_give_the_rest_and_say_so():
     _, table = bias_of(parallel(6, 2, 4), np.random.default_rng(6).random((12, 20)))
-    bias = measure_bias(replace(table, leaders=None), Questions.of(table))
+    bias = measure_bias(replace(table, leaders=None))
     assert "rank_distance" in bias.summary
     assert "AWRF@100" not in bias.summary
     assert any("run the model again" in note for note in bias.notes)

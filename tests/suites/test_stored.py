@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from xlir_bench.collection import Collection, Constant, Joined, Judgements, Texts, column_digest, concatenate
+from xlir_bench.collection import Collection, Judgements, Texts, concatenate
+from xlir_bench.columns import Constant, Joined, column_digest
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.suites import records, stored
 from xlir_bench.suites.records import Layout

@@ -11,10 +11,8 @@ from xlir_bench.retrieval import RankTable
 
 def analysed(result: Result, ranks: RankTable) -> Result:
     """The result with `intervals` and `bias` filled in, from its own ranks."""
-    questions = Questions.of(ranks)
-    return result.model_copy(
-        update={"intervals": summary_intervals(result, ranks, questions), "bias": measure_bias(ranks, questions)}
-    )
+    intervals = summary_intervals(result, ranks, Questions.of(ranks))
+    return result.model_copy(update={"intervals": intervals, "bias": measure_bias(ranks)})
 
 
 def summary_intervals(result: Result, ranks: RankTable, questions: Questions) -> dict[str, dict[str, Interval]]:
@@ -32,5 +30,15 @@ def summary_intervals(result: Result, ranks: RankTable, questions: Questions) ->
 
 def columns(ranks: RankTable, questions: Questions, setting: str, name: str) -> list[Column]:
     """The rows of a setting, each with the measure's value for its queries."""
+    return list(cells(ranks, questions, setting, name).values())
+
+
+def cells(ranks: RankTable, questions: Questions, setting: str, name: str) -> dict[tuple[str, str], Column]:
+    """(query language, document language) -> the measure's values, of every row in which it is defined for a query."""
     measure = parse(name)
-    return [Column(questions.at(row.queries), measure(row.judged)) for row in ranks.rows(setting)]  # type: ignore[arg-type]
+    found = {}
+    for row in ranks.rows(setting):  # type: ignore[arg-type]
+        numbers, values = row.values(measure)
+        if len(numbers):
+            found[row.query_language, row.document_language] = Column(questions.at(numbers), values)
+    return found

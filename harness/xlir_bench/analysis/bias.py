@@ -59,12 +59,10 @@ class _Figures:
         return {name: columns for name, columns in figures.items() if columns}
 
 
-def measure_bias(ranks: RankTable, questions: Questions) -> Bias | None:
+def measure_bias(ranks: RankTable) -> Bias | None:
     """Every figure of bias, with intervals; None where the run did not search all languages at once.
 
-    Args:
-        ranks: of the run.
-        questions: its cut into questions.
+    Only queries with a relevant document count: the others have no answer in any language that could be preferred.
     """
     if not len(ranks) or not ranks.searched_everything:
         return None
@@ -72,6 +70,7 @@ def measure_bias(ranks: RankTable, questions: Questions) -> Bias | None:
     shares = {code: round(float(share), 6) for code, share in zip(ranks.languages, sizes / sizes.sum(), strict=True)}
     if len(ranks.languages) < 2:
         return _report(_Figures(notes=[_ONE_LANGUAGE]), {}, {}, shares)
+    questions = Questions.answered(ranks)
     relevant = _relevant(ranks, questions)
     figures = _Figures()
     _of_ranks(figures, relevant, questions, ranks.languages)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xlir_bench.analysis.analyse import columns
+from xlir_bench.analysis.analyse import cells
 from xlir_bench.analysis.comparison import Comparison, Difference, QueryDifference, Standing
 from xlir_bench.analysis.questions import Column, Floats, Questions, ends
 from xlir_bench.analysis.verified import load_verified
@@ -145,12 +145,9 @@ class _Table:
 
     @staticmethod
     def of(runs: Sequence[Run], questions: Questions, setting: str, measure: str) -> _Table:
-        cells = []
-        for run in runs:
-            pairs = [(row.query_language, row.document_language) for row in run.ranks.rows(setting)]  # type: ignore[arg-type]
-            cells.append(dict(zip(pairs, columns(run.ranks, questions, setting, measure), strict=True)))
+        of_runs = tuple(cells(run.ranks, questions, setting, measure) for run in runs)
         sign = 1 if parse(measure).definition.higher_is_better else -1
-        return _Table(tuple(run.name for run in runs), setting, measure, tuple(cells), sign)
+        return _Table(tuple(run.name for run in runs), setting, measure, of_runs, sign)
 
     def chosen(self, run: int, query_language: str, document_language: str) -> list[Column]:
         """The rows that two languages name; "*" names all."""
@@ -183,7 +180,7 @@ def _check(runs: Sequence[Run]) -> None:
                     f"{first.name} and {other.name} were not measured on the same data: suite {what} {mine!r} and "
                     f"{theirs!r}; run one of them again"
                 )
-        if not np.array_equal(np.unique(first.ranks.query_id), np.unique(other.ranks.query_id)):
+        if not np.array_equal(Questions.of(first.ranks).query_id, Questions.of(other.ranks).query_id):
             raise InputError(
                 f"the ranks of {first.name} and {other.name} are of different queries; run one of them again"
             )

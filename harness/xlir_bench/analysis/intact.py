@@ -8,15 +8,11 @@ from typing import Any
 import numpy as np
 
 from xlir_bench.analysis.bias import measure_bias
-from xlir_bench.analysis.questions import Questions
+from xlir_bench.analysis.verified import recompute
 from xlir_bench.collection import Collection
 from xlir_bench.errors import XlirError
-from xlir_bench.measures import parse
 from xlir_bench.results import Result, load_ranks, ranks_path
-from xlir_bench.retrieval import RankTable, Wanted
-
-_FOLLOWS = 1e-9
-"""Relative difference that another order of summation makes, generously."""
+from xlir_bench.retrieval import RankTable, Unanswered, Wanted
 
 _BIAS_FOLLOWS = 2e-6
 """Figures of bias are stated with six digits."""
@@ -39,9 +35,9 @@ def fault_of(result: Result, path: Path, collection: Collection) -> str | None:
     if not _is_of(ranks, Wanted.of(collection, across_languages=across), collection):
         return f"{name} beside it is of other queries or judgements"
     try:
-        if not _scores_follow(result, ranks):
+        if recompute(result, ranks, analysis=False).discrepancies:
             return f"other figures than it states follow from {name} beside it"
-        bias = measure_bias(ranks, Questions.of(ranks))
+        bias = measure_bias(ranks)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         return f"no figures follow from {name} beside it ({' '.join(str(error).split())})"
     stated = None if result.bias is None else result.bias.summary
@@ -61,24 +57,11 @@ def _is_of(ranks: RankTable, wanted: Wanted, collection: Collection) -> bool:
         and np.array_equal(ranks.gain, wanted.gain)
         and list(ranks.query_id) == [queries.ids[row] for row in ranks.query.tolist()]
         and list(ranks.document_id) == [documents.ids[row] for row in wanted.document.tolist()]
+        and ranks.unanswered.entries() == Unanswered.of(collection).entries()
     )
 
 
-def _scores_follow(result: Result, ranks: RankTable) -> bool:
-    measured: dict[str, dict[str, None]] = {}
-    for score in result.scores:
-        measured.setdefault(score.setting, {})[score.measure] = None
-    stated = {(s.setting, s.query_language, s.document_language, s.measure): s.value for s in result.scores}
-    follows = {
-        (setting, row.query_language, row.document_language, name): float(parse(name)(row.judged).mean())
-        for setting, names in measured.items()
-        for row in ranks.rows(setting)  # type: ignore[arg-type]
-        for name in names
-    }
-    return _same(stated, follows)
-
-
-def _same(stated: dict[Any, float], follows: dict[Any, float], bound: float = _FOLLOWS) -> bool:
+def _same(stated: dict[Any, float], follows: dict[Any, float], bound: float) -> bool:
     return stated.keys() == follows.keys() and all(
         abs(follows[key] - value) <= bound * max(1.0, abs(value)) for key, value in stated.items()
     )

@@ -55,12 +55,25 @@ class Questions:
 
     @staticmethod
     def of(ranks: RankTable) -> Questions:
-        """The queries that the table has ranks for."""
-        number, first = np.unique(ranks.query, return_index=True)
-        names, cluster = np.unique(ranks.question[first].astype(str), return_inverse=True)
-        return Questions(
-            number, ranks.query_id[first], ranks.query_language[first], cluster, tuple(str(n) for n in names)
+        """The queries of a run: those that have ranks, and those that are judged without a relevant document."""
+        without = ranks.unanswered
+        return Questions._of(
+            np.concatenate([ranks.query, without.query]),
+            np.concatenate([ranks.query_id, without.query_id]),
+            np.concatenate([ranks.question, without.question]),
+            np.concatenate([ranks.query_language, without.query_language]),
         )
+
+    @staticmethod
+    def answered(ranks: RankTable) -> Questions:
+        """The queries that have ranks: those that bias is measured on."""
+        return Questions._of(ranks.query, ranks.query_id, ranks.question, ranks.query_language)
+
+    @staticmethod
+    def _of(query: Integers, query_id: Names, question: Names, language: Names) -> Questions:
+        number, first = np.unique(query, return_index=True)
+        names, cluster = np.unique(question[first].astype(str), return_inverse=True)
+        return Questions(number, query_id[first], language[first], cluster, tuple(str(n) for n in names))
 
     def at(self, numbers: Integers) -> Integers:
         """Positions of queries by their number."""

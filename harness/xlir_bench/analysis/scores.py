@@ -26,18 +26,21 @@ def row_scores(ranks: RankTable, settings: Mapping[Setting, Sequence[str]]) -> t
     for setting, names in settings.items():
         measures = [parse(name) for name in names]
         for row in ranks.rows(setting) if measures else ():
-            found += [
-                Score(
-                    setting=setting,
-                    query_language=row.query_language,
-                    document_language=row.document_language,
-                    measure=str(measure),
-                    value=float(measure(row.judged).mean()),
-                    queries=len(row.queries),
-                    documents=row.documents,
+            for measure in measures:
+                numbers, values = row.values(measure)
+                if not len(numbers):
+                    continue
+                found.append(
+                    Score(
+                        setting=setting,
+                        query_language=row.query_language,
+                        document_language=row.document_language,
+                        measure=str(measure),
+                        value=float(values.mean()),
+                        queries=len(numbers),
+                        documents=row.documents,
+                    )
                 )
-                for measure in measures
-            ]
     return tuple(found)
 
 

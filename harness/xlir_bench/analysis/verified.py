@@ -176,7 +176,7 @@ def _of_scores(result: Result, ranks: RankTable) -> Iterator[_Figure]:
     for setting, measure in result.primary.items():
         if measure not in result.summary.get(setting, {}):
             yield f"primary {setting}", measure, None
-    yield "ties", result.ties, float(ranks.tied.mean())
+    yield "ties", result.ties, float(ranks.tied.mean()) if len(ranks) else 0.0
 
 
 def _measured(result: Result) -> dict[Setting, list[str]]:

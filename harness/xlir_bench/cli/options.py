@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import click
 
 from xlir_bench.cli.globals import set_offline, show_traceback
-from xlir_bench.errors import XlirError, explained
+from xlir_bench.errors import InputError, XlirError, explained
+
+if TYPE_CHECKING:
+    from xlir_bench.suites import Suite
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -33,6 +36,13 @@ class EncoderOptions(TypedDict):
     max_length: int | None
     truncate_dim: int | None
     registry: bool
+
+
+class Sides(TypedDict):
+    """The languages of an own folder's two sides, as typed."""
+
+    query_language: str | None
+    document_language: tuple[str, ...] | None
 
 
 class StreamingOptions(TypedDict):
@@ -71,6 +81,10 @@ data: Decorator = click.option(
     help="Folder searched first for a suite's files, as DIR/SUITE/ or DIR/ itself.  [env: XLIR_BENCH_DATA]",
 )
 languages: Decorator = click.option("--languages", type=Listed(), help="Only these, e.g. ar,de,en.")
+_SIDES: tuple[Decorator, ...] = (
+    click.option("--query-language", metavar="CODE", help="Of a folder whose documents are in another language."),
+    click.option("--document-language", type=Listed(), help="Of the documents there; several need a field `language`."),
+)
 device: Decorator = click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]")
 no_cache: Decorator = click.option("--no-cache", is_flag=True, help="Neither read nor keep vectors of earlier runs.")
 seed: Decorator = click.option("--seed", type=int, default=0, show_default=True)
@@ -195,6 +209,27 @@ _STREAMING: tuple[Decorator, ...] = (
         help="Stream, on this machine or on a Ray cluster: that of RAY_ADDRESS, else one of this machine's GPUs.",
     ),
 )
+
+
+def sides(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The languages of an own folder's queries and documents, gathered into one argument `sides`."""
+    return gathered(command, "sides", _SIDES, tuple(Sides.__annotations__))
+
+
+def with_sides(suites: Sequence[Suite], sides: Sides) -> list[Suite]:
+    """The suites, with their queries in one language and their documents in others where that was asked for.
+
+    Raises:
+        InputError: only one side was named, or a suite cannot have two.
+    """
+    from xlir_bench.suites import between
+
+    queries, documents = sides["query_language"], sides["document_language"]
+    if queries is None and documents is None:
+        return list(suites)
+    if queries is None or documents is None:
+        raise InputError("--query-language and --document-language belong together: give both")
+    return [between(suite, queries, documents) for suite in suites]
 
 
 def encoder(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,8 +14,10 @@ from xlir_bench.collection import SETTINGS
 from xlir_bench.errors import InputError, XlirError
 
 if TYPE_CHECKING:
+    from xlir_bench.collection import Collection
     from xlir_bench.encoders import VectorCache
     from xlir_bench.engines import RayEngine, Streaming
+    from xlir_bench.suites import Suite
 
 
 @click.command("run")
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     "[default: xlir-mini]",
 )
 @options.languages
+@options.sides
 @click.option("--settings", type=options.Listed(SETTINGS), help="Only these, e.g. monolingual,multilingual.")
 @options.data
 @options.offline
@@ -58,6 +61,7 @@ def command(
     model_id: str,
     suites: tuple[str, ...],
     languages: tuple[str, ...] | None,
+    sides: options.Sides,
     settings: tuple[str, ...] | None,
     data: Path | None,
     output: Path,
@@ -94,7 +98,7 @@ def command(
     from xlir_bench.suites import DEFAULT_SUITE, expand, labels, obtain, shipped
 
     asked = suites or (DEFAULT_SUITE,)
-    chosen = expand(asked)
+    chosen = options.with_sides(expand(asked), sides)
     if not dry_run:
         check_writable(output)
     chosen_for_model = Options(**encoder_options)
@@ -111,6 +115,7 @@ def command(
             narrowed = suite.narrowed(settings)
             with bar() as progress:
                 collection = obtain(narrowed, data, languages, progress=progress)
+            _say_findings(narrowed, collection, asked=settings is not None)
             if dry_run:
                 print_plan(label, plan(model, collection, cache), as_json)
                 continue
@@ -155,6 +160,22 @@ def _refuse_same_data(measured: dict[tuple[str, str], str], label: str, data: tu
     if data in measured:
         raise InputError(f"{label} has the name and the data of {measured[data]}: give one of the two another name")
     measured[data] = label
+
+
+def _say_findings(suite: Suite, collection: Collection, *, asked: bool) -> None:
+    """Say on stderr what is remarkable in a collection, before anything is encoded.
+
+    Raises:
+        InputError: there is no row of any setting, or of one that was asked for by name.
+    """
+    from xlir_bench.suites import findings, measurable
+
+    kept = measurable(suite, collection)
+    if asked and len(kept.settings) < len(suite.settings):
+        lacking = {name: measures for name, measures in suite.settings.items() if name not in kept.settings}
+        measurable(suite.model_copy(update={"settings": lacking}), collection)
+    for finding in findings(kept, collection):
+        click.echo(f"{suite.name}: {'warning: ' if finding.fault else ''}{finding.text}", err=True)
 
 
 def _streaming(

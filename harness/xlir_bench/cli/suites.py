@@ -180,19 +180,21 @@ def translate(
 @command.command("check")
 @click.argument("name")
 @options.languages
+@options.sides
 @options.data
 @options.as_json
-def check(name: str, languages: tuple[str, ...] | None, data: Path | None, as_json: bool) -> None:
+def check(name: str, languages: tuple[str, ...] | None, sides: options.Sides, data: Path | None, as_json: bool) -> None:
     """Read a suite's files and compare them with what was published.
 
-    Hashes, layout, that every judgement resolves, unique ids, empty texts, the counts per language, the script of each
-    language's texts, and the fingerprint of the whole. Exit code 2 where something differs. With --json, one object per
-    suite, one per line.
+    Hashes, layout, that every judgement resolves and stands once, unique ids, empty texts, the counts per language,
+    languages and settings without judgements, relevant documents that an exclusion leaves out, the script of each
+    language's queries and documents, and the fingerprint of the whole. Exit code 2 where something is wrong. Queries
+    without a relevant document are counted. With --json, one object per suite, one per line.
     """
     from xlir_bench.suites import expand
 
     failures: dict[str, XlirError] = {}
-    chosen = expand([name])
+    chosen = options.with_sides(expand([name]), sides)
     for suite in chosen:
         try:
             _check(suite, data, languages, as_json)
@@ -212,6 +214,7 @@ def _check(suite: Suite, data: Path | None, languages: tuple[str, ...] | None, a
 
     collection = rooms.load(suite, data, languages)
     rows = rooms.check(suite, collection)
+    found = rooms.findings(suite, collection, sample=0)
     expected = suite.expect.fingerprint if set(collection.languages) == set(suite.languages) else None
     same = expected in (None, collection.fingerprint)
     if as_json:
@@ -223,15 +226,21 @@ def _check(suite: Suite, data: Path | None, languages: tuple[str, ...] | None, a
             "languages": [{**asdict(row), "holds": row.holds, "problems": row.problems} for row in rows],
             "queries": len(collection.queries),
             "documents": len(collection.documents),
-            "holds": same and all(row.holds for row in rows),
+            "findings": [asdict(finding) for finding in found],
+            "holds": same and all(row.holds for row in rows) and not any(finding.fault for finding in found),
         }
         click.echo(json.dumps(report))
     else:
         _print_check(suite.name, rows)
+        for finding in found:
+            click.echo(f"{'fault' if finding.fault else 'note'}: {finding.text}")
         click.echo(f"fingerprint {collection.fingerprint}{'' if expected is None or not same else ', as published'}")
     wrong = [f"{row.language}: {problem}" for row in rows for problem in row.problems]
-    if wrong:
-        raise InputError(f"suite {suite.name}: {len(wrong)} figures are not the published ones: {'; '.join(wrong)}")
+    faults = [finding.text for finding in found if finding.fault]
+    if wrong and not faults:
+        raise InputError(f"suite {suite.name}: {len(wrong)} figures are not as they should be: {'; '.join(wrong)}")
+    if faults:
+        raise InputError(f"suite {suite.name}: {'; '.join([*wrong, *faults])}")
     if not same:
         raise InputError(f"suite {suite.name}: the fingerprint is not {str(expected)[:12]}...: texts or ids differ")
 
@@ -239,15 +248,15 @@ def _check(suite: Suite, data: Path | None, languages: tuple[str, ...] | None, a
 def _print_check(name: str, rows: list[LanguageCheck]) -> None:
     from rich.console import Console
 
-    columns = ("language", "queries", "documents", "judgements", "judged", "empty", "own script", "as published")
-    table = plain_table(columns, name, figures=range(1, 7))
+    kinds = ("queries", "documents", "judgements", "judged", "unanswered", "empty")
+    columns = ("language", *kinds, "script q", "script d", "as published")
+    table = plain_table(columns, name, figures=range(1, 9))
     for row in rows:
-        share = "" if row.script_share is None else f"{row.script_share:.1%}"
-        counts = (row.queries, row.documents, row.judgements, row.judged, row.empty)
-        table.add_row(row.language, *(f"{count:,}" for count in counts), share, _verdict(row))
-    kinds = ("queries", "documents", "judgements", "judged", "empty")
-    totals = [sum(getattr(row, kind) for row in rows) for kind in kinds]
-    table.add_row("all", *(f"{total:,}" for total in totals), "", "")
+        shares = ("" if s is None else f"{s:.1%}" for s in (row.query_script_share, row.document_script_share))
+        counts = (f"{getattr(row, kind):,}" for kind in kinds)
+        table.add_row(row.language, *counts, *shares, _verdict(row))
+    totals = (f"{sum(getattr(row, kind) for row in rows):,}" for kind in kinds)
+    table.add_row("all", *totals, "", "", "")
     Console().print(table)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xlir_bench.collection import Collection, Texts
-from xlir_bench.encoders.cache import VectorStore, VectorCache, keys_of
+from xlir_bench.encoders.cache import VectorCache, VectorStore, keys_of
 from xlir_bench.encoders.encode import BLOCK, encode_texts, is_rounding
 from xlir_bench.encoders.protocol import Encoder, Model, PartwiseEncoder, Role, Vectors
 

@@ -59,10 +59,11 @@ class Measured:
             if setting not in self._rows:
                 self._rows[setting] = list(self.run.ranks.rows(setting))  # type: ignore[arg-type]
             compute = parse(measure)
-            cells = {
-                (row.query_language, row.document_language): Column(self.questions.at(row.queries), compute(row.judged))
-                for row in self._rows[setting]
-            }
+            cells = {}
+            for row in self._rows[setting]:
+                numbers, values = row.values(compute)
+                if len(numbers):
+                    cells[row.query_language, row.document_language] = Column(self.questions.at(numbers), values)
             self._check(setting, measure, cells)
             self._cells[setting, measure] = cells
         return self._cells[setting, measure]

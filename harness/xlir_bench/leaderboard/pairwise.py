@@ -104,7 +104,7 @@ def _tables(section: Section) -> dict[int, RankTable]:
             ranks = load_ranks(ranks_path(entrant.path))
         except XlirError:
             continue
-        own = frozenset(ranks.query_id)
+        own = frozenset([*ranks.query_id, *ranks.unanswered.query_id])
         queries = own if queries is None else queries
         if own == queries:
             found[position] = ranks
@@ -131,10 +131,11 @@ def _rows(ranks: RankTable, questions: Questions, whats: Sequence[What]) -> dict
     for setting in dict.fromkeys(what[0] for what in whats):
         measures = {what[1]: parse(what[1]) for what in whats if what[0] == setting}
         for row in ranks.rows(setting):  # type: ignore[arg-type]
-            at = questions.at(row.queries)
             for name, measure in measures.items():
-                column = Column(at, measure(row.judged))
-                made.setdefault((setting, name), []).append((row.query_language, column))
+                numbers, values = row.values(measure)
+                if len(numbers):
+                    column = Column(questions.at(numbers), values)
+                    made.setdefault((setting, name), []).append((row.query_language, column))
     return {
         (setting, measure, code): [column for language, column in made[setting, measure] if code in ("*", language)]
         for setting, measure, code in whats

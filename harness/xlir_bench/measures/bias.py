@@ -15,10 +15,11 @@ def rank_distance(judged: JudgedRanks) -> Floats:
     ranking has the expectation (N + 1)(n - 1)/(n + 1). Source: arXiv 2408.10536.
 
     Returns:
-        Shape (queries,); 0 where a query has one relevant document.
+        Shape (queries,); 0 where a query has one relevant document, NaN where it has none.
     """
+    answered = np.isfinite(judged.ranks[:, 0])
     largest = np.where(np.isfinite(judged.ranks), judged.ranks, -np.inf).max(axis=1)
-    return largest - judged.ranks[:, 0]
+    return np.subtract(largest, judged.ranks[:, 0], out=np.full(len(judged), np.nan), where=answered)
 
 
 define(

@@ -2,7 +2,7 @@
 
 Every function takes `JudgedRanks`, shape (queries, judged), and gives one value per query, shape (queries,). Gains
 count as they are (linear), and relevant is what has a gain above 0. Ranks come from the full pool: nothing is cut
-off unless a cut-off is given.
+off unless a cut-off is given. A query without a relevant document has the value 0 in all of them, as in trec_eval.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def ndcg(judged: JudgedRanks, cutoff: float = np.inf) -> Floats:
     places = np.arange(1, judged.ranks.shape[1] + 1)
     best = np.where(places <= cutoff, -np.sort(-judged.gains, axis=1) / np.log2(places + 1), 0.0)
     gained = np.where(judged.ranks <= cutoff, judged.gains / np.log2(judged.ranks + 1), 0.0)
-    return gained.sum(axis=1) / best.sum(axis=1)
+    ideal = best.sum(axis=1)
+    return np.divide(gained.sum(axis=1), ideal, out=np.zeros(len(ideal)), where=ideal > 0)
 
 
 def recall(judged: JudgedRanks, cutoff: int) -> Floats:
@@ -55,7 +56,8 @@ def success(judged: JudgedRanks, cutoff: int) -> Floats:
 
 
 def _relevant(judged: JudgedRanks) -> Floats:
-    return (judged.gains > 0).sum(axis=1).astype(np.float64)
+    """How many relevant documents each query has; 1 for none, where the numerator is 0."""
+    return np.maximum((judged.gains > 0).sum(axis=1), 1).astype(np.float64)
 
 
 define(Definition("AP", average_precision, average_precision, True, True, "average precision"))

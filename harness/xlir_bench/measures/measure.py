@@ -23,7 +23,8 @@ class JudgedRanks:
     """The ranks of the relevant documents of some queries, all that the measures here depend on.
 
     Attributes:
-        ranks: 1 is first; ascending in each row, then padded with `UNJUDGED`. Shape (queries, judged).
+        ranks: 1 is first; ascending in each row, then padded with `UNJUDGED`; padding alone for a query without a
+            relevant document. Shape (queries, judged).
         gains: gain of the document at the same place, above 0; 0 where padded. Shape (queries, judged).
     """
 
@@ -31,21 +32,27 @@ class JudgedRanks:
     gains: Floats
 
     @staticmethod
-    def of(query: npt.NDArray[np.int64], rank: npt.NDArray[np.int64], gain: Floats) -> JudgedRanks:
-        """From one entry per relevant document, shape (judgements,) each, in any order; a row per distinct query.
+    def of(
+        query: npt.NDArray[np.int64],
+        rank: npt.NDArray[np.int64],
+        gain: Floats,
+        queries: npt.NDArray[np.int64] | None = None,
+    ) -> JudgedRanks:
+        """From one entry per relevant document, shape (judgements,) each, in any order.
 
         Args:
             query: any number that is equal for the documents of one query. Rows come in ascending order of it.
             rank: 1 is first.
             gain: above 0.
+            queries: the number of every row, ascending; a query without an entry gets a row of padding. By default
+                those that have entries.
         """
         order = np.lexsort((rank, query))
         query, rank, gain = query[order], rank[order], gain[order]
-        starts = np.flatnonzero(np.r_[True, query[1:] != query[:-1]]) if len(query) else np.empty(0, np.int64)
-        lengths = np.diff(np.r_[starts, len(query)])
-        row = np.repeat(np.arange(len(starts)), lengths)
-        place = np.arange(len(query)) - np.repeat(starts, lengths)
-        shape = (len(starts), int(lengths.max(initial=0)))
+        numbers = np.unique(query) if queries is None else queries
+        row = np.searchsorted(numbers, query)
+        place = np.arange(len(query)) - np.searchsorted(query, query)
+        shape = (len(numbers), int(place.max(initial=0)) + 1)
         ranks, gains = np.full(shape, UNJUDGED), np.zeros(shape)
         ranks[row, place], gains[row, place] = rank, gain
         return JudgedRanks(ranks, gains)
@@ -110,7 +117,7 @@ class Measure:
         return self.definition.name + (f"@{self.cutoff}" if self.cutoff is not None else "")
 
     def __call__(self, judged: JudgedRanks) -> Floats:
-        """The value for each query, shape (queries,)."""
+        """The value for each query, shape (queries,); NaN where the measure is not defined for it."""
         if self.cutoff is not None:
             assert self.definition.at is not None, "parse() lets no cut-off pass that the measure does not take"
             return self.definition.at(judged, self.cutoff)

@@ -127,3 +127,6 @@ class Result(_Part):
         description="share of relevant documents that score exactly as another document of the searched pool does"
     )
     scores: tuple[Score, ...]
+    notes: tuple[str, ...] = Field(
+        default=(), description="what was remarkable in the collection, such as queries without a relevant document"
+    )

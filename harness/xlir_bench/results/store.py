@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from xlir_bench.errors import InputError, MissingResourceError, first_problem
 from xlir_bench.files import replacing
 from xlir_bench.results.schema import SCHEMA_VERSION, Result
-from xlir_bench.retrieval.ranks import Leaders, Names, RankTable
+from xlir_bench.retrieval.ranks import Leaders, Names, RankTable, Unanswered
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,8 +64,10 @@ def save_at(path: Path, result: Result, ranks: RankTable, sample: bytes | None =
         sample: content of the file of `sample_path`; an earlier one is removed where there is none.
 
     Raises:
+        InputError: the result is one that `load_result` would refuse, or has no scores. Nothing is written.
         MissingResourceError: no room, or no right to write there.
     """
+    text = _readable_again(result, path)
     with replacing(ranks_path(path)) as temporary:
         _write_ranks(ranks, temporary)
         # Leaders of an earlier run must at no instant stand beside the ranks of this one.
@@ -75,11 +77,23 @@ def save_at(path: Path, result: Result, ranks: RankTable, sample: bytes | None =
             _write_leaders(ranks.leaders, temporary)
     sample_path(path).unlink(missing_ok=True)
     with replacing(path) as temporary:
-        temporary.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     if sample is not None:
         # Last: without it the result is measured again, and an earlier one's would be trusted.
         with replacing(sample_path(path)) as temporary:
             temporary.write_bytes(sample)
+
+
+def _readable_again(result: Result, path: Path) -> str:
+    """The result's JSON, if it can be read again."""
+    text = result.model_dump_json(indent=1) + "\n"
+    try:
+        again = Result.model_validate_json(text)
+    except ValidationError as error:
+        raise InputError(f"{path}: not written, for no release could read it: {first_problem(error)}") from None
+    if not again.scores:
+        raise InputError(f"{path}: not written: no setting has a row, so there is no score")
+    return text
 
 
 def check_writable(output: Path) -> None:
@@ -181,7 +195,9 @@ def _write_ranks(ranks: RankTable, path: Path) -> None:
         columns["ahead"] = pa.array(ranks.ahead)
     flat = pa.array(ranks.outranked.ravel())
     columns["outranked"] = pa.FixedSizeListArray.from_arrays(flat, len(ranks.languages))
-    header = json.dumps({"languages": ranks.languages, "pool_sizes": ranks.pool_sizes})
+    header = json.dumps(
+        {"languages": ranks.languages, "pool_sizes": ranks.pool_sizes, "unanswered": ranks.unanswered.entries()}
+    )
     table = pa.table(columns).replace_schema_metadata({_TABLE_KEY: header.encode()})
     pq.write_table(table, path, compression="zstd")
 
@@ -213,11 +229,27 @@ def load_ranks(path: Path) -> RankTable:
             ahead=table["ahead"].to_numpy() if "ahead" in table.column_names else None,
             leaders=_load_leaders(leaders_path(path), table["query"].to_numpy()),
             rankings=None,
+            unanswered=_unanswered(header.get("unanswered", [])),
         )
     except FileNotFoundError:
         raise MissingResourceError(f"{path}: no such table of ranks") from None
     except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
         raise InputError(f"{path}: not a table of ranks: {error}") from None
+
+
+def _unanswered(entries: object) -> Unanswered:
+    """The queries without a relevant document, as `Unanswered.entries` lists them.
+
+    Raises:
+        ValueError: they are not in that form.
+    """
+    listed = [tuple(entry) for entry in entries] if isinstance(entries, list) else None
+    if listed is None or not all(
+        len(entry) == 6 and type(entry[0]) is int and all(isinstance(name, str) for name in entry[1:])
+        for entry in listed
+    ):
+        raise ValueError("its list of queries without a relevant document is damaged")
+    return Unanswered.listed(listed)
 
 
 def _write_leaders(leaders: Leaders, path: Path) -> None:

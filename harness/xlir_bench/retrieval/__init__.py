@@ -3,7 +3,7 @@
 from xlir_bench.retrieval.counting import count_outranked, default_heads
 from xlir_bench.retrieval.counts import Counts, merge
 from xlir_bench.retrieval.rankings import Rankings
-from xlir_bench.retrieval.ranks import Leaders, RankTable, Row, rank_table
+from xlir_bench.retrieval.ranks import Leaders, RankTable, Row, Unanswered, rank_table
 from xlir_bench.retrieval.scorers import DenseScorer, LexicalScorer, Scorer
 from xlir_bench.retrieval.search import DEPTH, Heads, Search, Wanted
 from xlir_bench.retrieval.shards import Shard, count_shard, enter_shard, open_accounts, plan_shards, texts_of
@@ -21,6 +21,7 @@ __all__ = [
     "Scorer",
     "Search",
     "Shard",
+    "Unanswered",
     "Wanted",
     "count_outranked",
     "count_shard",

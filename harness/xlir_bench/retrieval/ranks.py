@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xlir_bench.collection import Collection, Integers, Setting, Texts
-from xlir_bench.measures import JudgedRanks
+from xlir_bench.measures import JudgedRanks, Measure
 from xlir_bench.retrieval.counts import Counts
 from xlir_bench.retrieval.rankings import WHOLE_POOL, Rankings
 from xlir_bench.retrieval.search import DEPTH, Wanted
@@ -28,8 +28,9 @@ class Row:
     Attributes:
         query_language: a code.
         document_language: a code, or "*" for the whole pool.
-        queries: the number of each query that has a relevant document in the pool, ascending; (queries,).
-        judged: the ranks of their relevant documents in this pool, in the same order.
+        queries: the number of each query that counts in the row, ascending: those with a relevant document in the pool,
+            and those that were judged in it and have none anywhere; (queries,).
+        judged: the ranks of their relevant documents in this pool, in the same order; nothing for the latter.
         documents: the size of the pool.
     """
 
@@ -38,6 +39,81 @@ class Row:
     queries: Integers
     judged: JudgedRanks
     documents: int
+
+    def values(self, measure: Measure) -> tuple[Integers, npt.NDArray[np.float64]]:
+        """The numbers of the queries that a measure is defined for, and its value for each; (queries,) both.
+
+        A query without a relevant document is 0 in every measure of effectiveness, and has no rank distance.
+        """
+        values = measure(self.judged)
+        defined = ~np.isnan(values)
+        return self.queries[defined], values[defined]
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """Judged queries without a relevant document. They count as 0 in the setting of their judgements, as in trec_eval.
+
+    A query is listed once for each pool that it was judged in: the documents of one language, and the whole pool where
+    the queries of its language are judged in several languages. A collection whose languages are judged apart, each in
+    a file of its own, lists it for its own language only.
+
+    Attributes:
+        query: number of the query in the run, ascending; (entries,).
+        query_id, question, query_language: the query's id, its question, its code; (entries,).
+        document_language: the code of the pool, or "*" for the whole pool; (entries,).
+        document_id: the first document of the pool that was judged not relevant for it; (entries,).
+    """
+
+    query: Integers
+    query_id: Names
+    question: Names
+    query_language: Names
+    document_language: Names
+    document_id: Names
+
+    @staticmethod
+    def of(collection: Collection) -> Unanswered:
+        """The unanswered queries of a collection."""
+        judged, queries = collection.judgements, collection.queries
+        chosen = np.flatnonzero(np.isin(judged.query, collection.unanswered))
+        documents = judged.document[chosen]
+        given = collection.documents.languages_at(documents).tolist()
+        judged_in: dict[str, set[str]] = {}
+        for x, y in collection.judged_pairs:
+            judged_in.setdefault(x, set()).add(y)
+        first: dict[tuple[int, str], int] = {}
+        for number, document, language in zip(judged.query[chosen].tolist(), documents.tolist(), given, strict=True):
+            first.setdefault((number, language), document)
+            if len(judged_in[queries.languages[number]]) > 1:
+                first.setdefault((number, WHOLE_POOL), document)
+        return Unanswered.listed(
+            (n, queries.ids[n], collection.questions[n], queries.languages[n], pool, collection.documents.ids[document])
+            for (n, pool), document in sorted(first.items())
+        )
+
+    @staticmethod
+    def listed(entries: Iterable[tuple[int, str, str, str, str, str]]) -> Unanswered:
+        """From (number, id, question, language, pool, document id) of each entry, in order."""
+        rows = list(entries)
+        columns: list[Names] = []
+        for place in range(1, 6):
+            column = np.empty(len(rows), dtype=object)
+            column[:] = [row[place] for row in rows]
+            columns.append(column)
+        return Unanswered(np.array([row[0] for row in rows], dtype=np.int64), *columns)
+
+    def entries(self) -> list[tuple[int, str, str, str, str, str]]:
+        """The inverse of `listed`."""
+        names = (self.query_id, self.question, self.query_language, self.document_language, self.document_id)
+        return list(zip(self.query.tolist(), *(column.tolist() for column in names), strict=True))
+
+    def in_pool(self, query_language: str, pool: str) -> Integers:
+        """The entries of the queries of a language in a pool, in order."""
+        return np.flatnonzero((self.query_language == query_language) & (self.document_language == pool))
+
+    def __len__(self) -> int:
+        return len(self.query)
 
 
 @dataclass(frozen=True)
@@ -64,6 +140,7 @@ class Leaders:
 class RankTable:
     """For every relevant document of every query, how many documents of each language outrank it.
 
+    Queries without a relevant document have no entry here; they are in `unanswered`.
     All measures of all settings follow from it; it is what is stored, so that comparing never encodes again.
 
     Attributes:
@@ -82,6 +159,7 @@ class RankTable:
         leaders: the first documents of each ranking; None where not every language was searched, or where the table
             was stored without them.
         rankings: the first documents by name; None where none were kept, and always of a table that was stored.
+        unanswered: the judged queries without a relevant document.
     """
 
     query: Integers
@@ -98,6 +176,7 @@ class RankTable:
     ahead: npt.NDArray[np.int32] | None = None
     leaders: Leaders | None = None
     rankings: Rankings | None = None
+    unanswered: Unanswered = field(default_factory=lambda: Unanswered.listed(()))
 
     def __len__(self) -> int:
         return len(self.query)
@@ -124,14 +203,16 @@ class RankTable:
         for number, x in enumerate(query_codes):
             of_x = np.flatnonzero(query_code_at == number)
             if setting == "multilingual":
-                if self.searched_everything:
-                    yield self._row((x, WHOLE_POOL), of_x, self.rank_in_pool, sum(self.pool_sizes))
+                without = self.unanswered.query[self.unanswered.in_pool(x, WHOLE_POOL)]
+                if self.searched_everything and len(of_x) + len(without):
+                    yield self._row((x, WHOLE_POOL), (of_x, without), self.rank_in_pool, sum(self.pool_sizes))
                 continue
             for other, y in enumerate(document_codes):
                 inside = of_x[document_code_at[of_x] == other]
-                if len(inside) and (x == y) == (setting == "monolingual"):
+                without = self.unanswered.query[self.unanswered.in_pool(x, y)]
+                if len(inside) + len(without) and (x == y) == (setting == "monolingual"):
                     size = self.pool_sizes[self.languages.index(y)]
-                    yield self._row((x, y), inside, self.rank_in_language, size)
+                    yield self._row((x, y), (inside, without), self.rank_in_language, size)
 
     @cached_property
     def searched_everything(self) -> bool:
@@ -140,15 +221,19 @@ class RankTable:
 
     @cached_property
     def _query_codes(self) -> tuple[list[str], Integers]:
-        return _coded(self.query_language)
+        return _coded(self.query_language, self.unanswered.query_language)
 
     @cached_property
     def _document_codes(self) -> tuple[list[str], Integers]:
-        return _coded(self.document_language)
+        pools = self.unanswered.document_language
+        return _coded(self.document_language, pools[pools != WHOLE_POOL])
 
-    def _row(self, pair: tuple[str, str], of: Integers, rank: Integers, documents: int) -> Row:
-        judged = JudgedRanks.of(self.query[of], rank[of], self.gain[of])
-        return Row(*pair, np.unique(self.query[of]), judged, documents)
+    def _row(self, pair: tuple[str, str], of: tuple[Integers, Integers], rank: Integers, documents: int) -> Row:
+        """A row of the relevant documents at some entries, and the numbers of queries without any."""
+        inside, without = of
+        queries = np.union1d(self.query[inside], without)
+        judged = JudgedRanks.of(self.query[inside], rank[inside], self.gain[inside], queries)
+        return Row(*pair, queries, judged, documents)
 
 
 def rank_table(wanted: Wanted, collection: Collection, counts: Counts) -> RankTable:
@@ -175,6 +260,7 @@ def rank_table(wanted: Wanted, collection: Collection, counts: Counts) -> RankTa
         tuple(documents.sizes.values()),
         counts.outranked,
         rankings=rankings,
+        unanswered=Unanswered.of(collection),
     )
     if not wanted.across_languages:
         columns = np.array(wanted.languages)
@@ -207,7 +293,7 @@ def _names(values: Sequence[str], at: Integers) -> Names:
     return array[place]
 
 
-def _coded(codes: Names) -> tuple[list[str], Integers]:
-    """The distinct codes, sorted, and for each entry its place among them."""
-    distinct, place = np.unique(codes.astype(str), return_inverse=True)
-    return [str(code) for code in distinct], place
+def _coded(codes: Names, more: Names) -> tuple[list[str], Integers]:
+    """The distinct codes of both, sorted, and for each of `codes` its place among them."""
+    distinct, place = np.unique(np.concatenate([codes, more]).astype(str), return_inverse=True)
+    return [str(code) for code in distinct], place[: len(codes)]

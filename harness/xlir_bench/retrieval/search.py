@@ -87,7 +87,9 @@ class Wanted:
     @staticmethod
     def of(collection: Collection, *, across_languages: bool) -> Wanted:
         """What a collection asks. A query with no relevant document that it searches does not search."""
-        relevant = _relevant(collection)
+        collection.validate_judgements("the collection")
+        judged, counts = collection.judgements, collection.relevant
+        relevant = Judgements(judged.query[counts], judged.document[counts], judged.gain[counts])
         sides = collection.queries.languages, collection.documents.languages
         if not across_languages:
             pairs = zip(relevant.query.tolist(), relevant.document.tolist(), strict=True)
@@ -214,12 +216,3 @@ class Search:
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_sides": {}}
-
-
-def _relevant(collection: Collection) -> Judgements:
-    """The judgements with a gain above 0 of documents that their query's ranking does not leave out."""
-    judgements, excluded = collection.judgements, collection.excluded
-    size = len(collection.documents)
-    left_out = np.isin(judgements.query * size + judgements.document, excluded.query * size + excluded.document)
-    kept = (judgements.gain > 0) & ~left_out
-    return Judgements(judgements.query[kept], judgements.document[kept], judgements.gain[kept])

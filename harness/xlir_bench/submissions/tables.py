@@ -11,6 +11,7 @@ import numpy as np
 from xlir_bench.errors import InputError
 from xlir_bench.results import leaders_path, load_ranks, ranks_path
 from xlir_bench.retrieval import Leaders, RankTable
+from xlir_bench.retrieval.rankings import WHOLE_POOL
 from xlir_bench.submissions.untrusted import LIMITS, printable
 
 if TYPE_CHECKING:
@@ -134,10 +135,30 @@ def impossible(ranks: RankTable) -> str | None:
         _repeated(ranks.query, own_column, own) and "two documents of one language have the same rank",
         _repeated(ranks.query, ranks.document_id) and "a document is listed twice for one query",
         ranks.searched_everything and _falls(ranks.query, own_column, counts) and "its counts belong to no order",
+        _unanswered_are_off(ranks) and "its queries without a relevant document are no such queries",
         _ahead_is_off(ranks) and "more documents score higher than come before",
         ranks.leaders is not None and _leaders_are_off(ranks, ranks.leaders) and "the first documents are others",
     )
     return next((str(reason) for reason in reasons if reason), None)
+
+
+def _unanswered_are_off(ranks: RankTable) -> bool:
+    """Whether the list of queries without a relevant document is out of bounds or contradicts the table."""
+    without = ranks.unanswered
+    entries = without.entries()
+    names = {name for entry in entries for name in entry[1:]}
+    return bool(
+        len(entries) > _MOST_ROWS
+        or any(len(name.encode("utf-8", "replace")) > _LONGEST_ID for name in names)
+        or not all(_CODE.fullmatch(code) for code in without.query_language)
+        or not set(without.document_language) <= {*ranks.languages, WHOLE_POOL}
+        or np.isin(without.query, ranks.query).any()
+        or {*without.query_id} & {*ranks.query_id}
+        or (without.query < 0).any()
+        or (without.query[1:] < without.query[:-1]).any()
+        or len({(entry[1], entry[4]) for entry in entries}) < len(entries)
+        or len({(entry[0], *entry[1:4]) for entry in entries}) > len(np.unique(without.query))
+    )
 
 
 def _repeated(*columns: np.ndarray) -> bool:

@@ -12,7 +12,7 @@ from xlir_bench.collection import Collection
 from xlir_bench.errors import InputError, XlirError
 from xlir_bench.results import Result
 from xlir_bench.results.exchange import Entry
-from xlir_bench.retrieval import RankTable
+from xlir_bench.retrieval import RankTable, Unanswered
 from xlir_bench.submissions.runs import contradictions, runs_of
 from xlir_bench.submissions.tables import read_ranks
 from xlir_bench.submissions.untrusted import File, printable
@@ -127,6 +127,11 @@ def judged_otherwise(result: Result, ranks: RankTable, collection: Collection) -
         if pairs:
             query, document = min(pairs)
             yield Discrepancy(kind, f"{len(pairs):,}, e.g. {printable(query)} {printable(document)}", "0")
+    without = {entry[1:5] for entry in ranks.unanswered.entries()} ^ {
+        entry[1:5] for entry in Unanswered.of(collection).entries()
+    }
+    if without:
+        yield Discrepancy("queries without a relevant document", f"{len(without):,} others", "0")
 
 
 def _said(ranks: RankTable) -> tuple[Any, ...]:

@@ -3,25 +3,31 @@
 from xlir_bench.suites.catalog import DEFAULT_SUITE, expand, find, labels, look_up, mean_over, shipped, shipped_groups
 from xlir_bench.suites.check import LanguageCheck, check
 from xlir_bench.suites.fetch import Fetched, fetch, forget, forget_archives, obtain, pins
+from xlir_bench.suites.findings import Finding, findings, measurable
 from xlir_bench.suites.load import load
+from xlir_bench.suites.own import between
 from xlir_bench.suites.schema import Group, Suite, read_suite
 
 __all__ = [
     "DEFAULT_SUITE",
     "Fetched",
+    "Finding",
     "Group",
     "LanguageCheck",
     "Suite",
+    "between",
     "check",
     "expand",
     "fetch",
     "find",
+    "findings",
     "forget",
     "forget_archives",
     "labels",
     "load",
     "look_up",
     "mean_over",
+    "measurable",
     "obtain",
     "pins",
     "read_suite",

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xlir_bench.collection import Collection, LanguageSpan, Texts
 from xlir_bench.languages import known
 from xlir_bench.suites.schema import Expectation, Suite
+from xlir_bench.suites.script import LEAST_SHARE, share_of_side
 from xlir_bench.suites.stored import StoredColumn
 
-if TYPE_CHECKING:
-    import regex
-
 _SAMPLE = 2000
-_LEAST_SHARE = 0.5
-# ISO 15924 codes that stand for several of Unicode's scripts; every other code is Unicode's own short name.
-_SCRIPTS = {
-    "Hans": ("Hani", "Bopo"), "Hant": ("Hani", "Bopo"), "Jpan": ("Hani", "Hira", "Kana"), "Kore": ("Hang", "Hani"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,12 +22,15 @@ class LanguageCheck:
 
     Attributes:
         language: code.
-        queries, documents, judgements: how many there are; a judgement counts where query and document are in it.
-        judged: how many of the queries have a relevant document in this language.
+        queries, documents, judgements: how many there are; a judgement counts where query and document are in it, and
+            in any language of documents where none is in this.
+        judged: how many of the queries have a relevant document among these judgements.
+        unanswered: how many of the queries are judged and have no relevant document in any language.
         expected_queries, expected_documents, expected_judgements: as published; None where nothing was.
         empty: documents without a text.
-        script_share: of the letters of its texts, how many are of the language's script, 0 to 1, over an even sample of
-            2,000 queries and 2,000 documents; None where the script is not known or there are no letters.
+        query_script_share, document_script_share: of the letters of its queries and of its documents, how many are of
+            the language's script, 0 to 1, over an even sample of 2,000; None where the script is not known or there
+            are no letters.
     """
 
     language: str
@@ -44,11 +38,13 @@ class LanguageCheck:
     documents: int
     judgements: int
     judged: int
+    unanswered: int
     expected_queries: int | None
     expected_documents: int | None
     expected_judgements: int | None
     empty: int
-    script_share: float | None
+    query_script_share: float | None
+    document_script_share: float | None
 
     @property
     def holds(self) -> bool:
@@ -64,8 +60,9 @@ class LanguageCheck:
             if expected not in (None, getattr(self, kind)):
                 found.append(f"{getattr(self, kind):,} {kind}, published {expected:,}")
         row = known(self.language)
-        if row is not None and self.script_share is not None and self.script_share < _LEAST_SHARE:
-            found.append(f"{self.script_share:.0%} of the letters are {row.script}")
+        for kind, share in (("queries", self.query_script_share), ("documents", self.document_script_share)):
+            if row is not None and share is not None and share < LEAST_SHARE:
+                found.append(f"{share:.0%} of the letters of its {kind} are {row.script}")
         return tuple(found)
 
 
@@ -80,47 +77,24 @@ def check(suite: Suite, collection: Collection) -> list[LanguageCheck]:
     for code in dict.fromkeys((*suite.languages, *number)):
         if code not in number:
             continue
-        of_code = within & (asked_in == number[code])
+        of_code = (asked_in == number[code]) & (within | (code not in documents.sizes))
         rows.append(
             LanguageCheck(
                 code,
                 queries.sizes.get(code, 0),
                 documents.sizes.get(code, 0),
                 int(of_code.sum()),
-                len(np.unique(judgements.query[of_code & (judgements.gain > 0)])),
+                len(np.unique(judgements.query[of_code & collection.relevant])),
+                int((_codes(queries, number)[collection.unanswered] == number[code]).sum()),
                 Expectation.count(expect.queries, code),
                 Expectation.count(expect.documents, code),
                 Expectation.count(expect.judgements, code),
                 sum(_empty(documents.texts[run.start : run.stop]) for run in _spans(documents, code)),
-                script_share(code, [*_sample(queries, code), *_sample(documents, code)]),
+                share_of_side(queries, code, _SAMPLE),
+                share_of_side(documents, code, _SAMPLE),
             )
         )
     return rows
-
-
-def script_share(code: str, texts: Sequence[str]) -> float | None:
-    """Of the letters of some texts, how many are of the script that the language is written in.
-
-    Returns:
-        0 to 1; None where the language's script is not known, or there are no letters.
-    """
-    row = known(code)
-    if row is None:
-        return None
-    letters, own = _patterns(row.script)
-    written = total = 0
-    for text in texts:
-        total += len(letters.findall(text))
-        written += len(own.findall(text))
-    return written / total if total else None
-
-
-@cache
-def _patterns(script: str) -> tuple[regex.Pattern[str], regex.Pattern[str]]:
-    import regex
-
-    scripts = "".join(rf"\p{{Script={name}}}" for name in _SCRIPTS.get(script, (script,)))
-    return regex.compile(r"\p{L}"), regex.compile(rf"[{scripts}&&\p{{L}}]", regex.V1)
 
 
 def _codes(side: Texts, number: Mapping[str, int]) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
@@ -138,10 +112,3 @@ def _empty(texts: Sequence[str]) -> int:
     if isinstance(texts, StoredColumn):
         return texts.empty
     return sum(1 for text in texts if not text.strip())
-
-
-def _sample(side: Texts, code: str) -> list[str]:
-    """Texts of a language, evenly spread over its rows."""
-    runs = _spans(side, code)
-    step = max(1, sum(run.stop - run.start for run in runs) // _SAMPLE)
-    return [side.texts[row] for run in runs for row in range(run.start, run.stop, step)]

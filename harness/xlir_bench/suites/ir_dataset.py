@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -9,25 +10,32 @@ from typing import Any, ClassVar, Literal
 from xlir_bench.collection import Collection
 from xlir_bench.errors import InputError, MissingResourceError, XlirError, unknown_name
 from xlir_bench.languages import UNKNOWN_LANGUAGE, normalise
-from xlir_bench.suites.judged import Qrel, judged_collection, without_self_matches
+from xlir_bench.suites.beir import SelfMatches
+from xlir_bench.suites.judged import judged_collection, without_self_matches
 from xlir_bench.suites.library import LibraryRecords, LibrarySource, library, library_version
+from xlir_bench.suites.qrels import Qrel
 from xlir_bench.suites.stored import read_records
+
+_OF_DOCUMENTS = re.compile(r"beir/(arguana|quora)(/|$)")
+"""Collections whose queries are documents of the pool."""
 
 
 class IrDatasetsSource(LibrarySource):
     """A dataset of ir_datasets that has documents, queries and judgements.
 
-    Texts are what the library calls their default text, documents' without white space around it. A query's own id is
-    left out of its ranking in BEIR's collections only.
+    Texts are what the library calls their default text, documents' without white space around it.
 
     Attributes:
         id: the library's name of it.
+        self_matches: whether a document with a query's own id stays in that query's ranking; by default it is removed
+            in BEIR's ArguAna and Quora, whose queries are documents of the pool, and kept elsewhere.
     """
 
     empty_documents: ClassVar[bool] = True
 
     reader: Literal["ir_datasets"]
     id: str
+    self_matches: SelfMatches | None = None
 
     def languages(self) -> tuple[str, str]:
         """The codes of queries and documents; `und` where the library does not state them.
@@ -43,8 +51,11 @@ class IrDatasetsSource(LibrarySource):
         """See `LibrarySource.collection`."""
         dataset = _dataset(self.id)
         query_language, document_language = self.languages()
-        if list(languages) != [query_language] and UNKNOWN_LANGUAGE in (query_language, document_language):
-            query_language = document_language = languages[0]
+        if len(languages) == 1:
+            # What the library does not state, the one language that was chosen names.
+            query_language, document_language = (
+                languages[0] if code == UNKNOWN_LANGUAGE else code for code in (query_language, document_language)
+            )
         try:
             return self._read(dataset, query_language, document_language)
         except XlirError:
@@ -66,7 +77,8 @@ class IrDatasetsSource(LibrarySource):
             for line, row in enumerate(dataset.qrels_iter(), start=1)
         )
         judged = judged_collection(name, qrels, asked, documents, query_language, "")
-        return without_self_matches(judged) if self.id.startswith("beir/") else judged
+        removed = self.self_matches or ("removed" if _OF_DOCUMENTS.match(self.id) else "kept")
+        return without_self_matches(judged) if removed == "removed" else judged
 
 
 def _dataset(name: str) -> Any:  # noqa: ANN401  (the library makes its classes as it goes)

@@ -41,6 +41,9 @@ def load(suite: Suite, data: Path | None = None, languages: Sequence[str] | None
     else:
         collection, where = source.collection(codes), f"suite {suite.name}"
     collection.validate(where, empty_documents=source.empty_documents)
+    for code in codes:
+        if code not in collection.languages and code != UNKNOWN_LANGUAGE:
+            raise InputError(f"{where}: it has no judged query and no document in {code}")
     return collection
 
 
@@ -59,7 +62,7 @@ def locate(suite: Suite, data: Path | None, languages: Sequence[str]) -> Path:
     candidates += [fetched_folder(suite.name), folder("suites") / suite.name]
     names = source.files(languages)
     for place in candidates:
-        if any((place / name).is_file() for name in names):
+        if any(source.present(place, name).is_file() for name in names):
             return place
     looked = ", ".join(str(place) for place in candidates)
     origin = f" They are published at {source.url}." if source.url else ""

@@ -16,7 +16,8 @@ from pydantic import Field, field_validator
 
 from xlir_bench.collection import Collection, concatenate
 from xlir_bench.errors import MissingResourceError
-from xlir_bench.suites.judged import Qrel, judged_collection, table, trec_qrels
+from xlir_bench.suites.judged import judged_collection, table
+from xlir_bench.suites.qrels import Qrel, read_qrels
 from xlir_bench.suites.records import Layout
 from xlir_bench.suites.source import FileSource, codes_of
 from xlir_bench.suites.stored import Records, read_records
@@ -82,7 +83,7 @@ class MiraclSource(FileSource):
         Raises:
             InputError: a line is no judgement; the message names it.
         """
-        return list(trec_qrels(folder / self.qrels_file(language)))
+        return list(read_qrels(folder / self.qrels_file(language)))
 
     def read(self, folder: Path, languages: Sequence[str]) -> Collection:
         """See `FileSource.read`. Each language's passages are converted once and memory-mapped."""

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from xlir_bench.collection import Collection, Constant, Judgements, Texts, concatenate
+from xlir_bench.collection import Collection, Judgements, Texts, concatenate
+from xlir_bench.columns import Constant
 from xlir_bench.errors import InputError, MissingResourceError, XlirError, unknown_name
 from xlir_bench.languages import UNKNOWN_LANGUAGE, normalise
 from xlir_bench.suites.library import (

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from xlir_bench.errors import InputError
 from xlir_bench.languages import UNKNOWN_LANGUAGE, distinct, is_listed, normalise
+from xlir_bench.suites.beir import BeirSource, has_corpus, splits
 from xlir_bench.suites.ir_dataset import IrDatasetsSource
 from xlir_bench.suites.mteb_task import MtebSource, parts_of
 from xlir_bench.suites.schema import Group, Suite, declare, read_suite
@@ -59,11 +61,11 @@ def declared_by_folder(path: Path) -> Suite:
     place = path.resolve()
     if (place / DECLARATION).is_file():
         return read_suite(place / DECLARATION).model_copy(update={"place": place})
-    if (place / "corpus.jsonl").is_file():
+    if has_corpus(place):
         code = normalise(place.name) if is_listed(place.name) else UNKNOWN_LANGUAGE
         source = {"reader": "beir", "split": _split(place)}
         return _own(place, [code], source, {"monolingual": _MEASURES})
-    by_language = sorted(child.parent.name for child in place.glob("*/corpus.jsonl"))
+    by_language = sorted({child.parent.name for child in place.glob("*/corpus.jsonl*") if has_corpus(child.parent)})
     if by_language:
         languages = _languages(place, by_language)
         source = {"reader": "beir", "folder": "{language}", "split": _split(place / by_language[0])}
@@ -96,9 +98,43 @@ def _languages(place: Path, names: list[str]) -> list[str]:
     return [found[code] for code in sorted(found)]
 
 
+def between(suite: Suite, query_language: str, document_languages: Sequence[str]) -> Suite:
+    """An own collection with its queries in one language and its documents in others.
+
+    Its settings are those that there are pairs of languages for, each with the measures of the suite's first setting.
+
+    Args:
+        suite: of one BEIR folder.
+        query_language: a code.
+        document_languages: one or several; of several, each record of the corpus names its own in the field `language`.
+
+    Raises:
+        InputError: the suite is not of one BEIR folder of one's own, or a language is unknown.
+    """
+    source = suite.source
+    single = isinstance(source, BeirSource) and source.query_language is None and "{language}" not in source.folder
+    if not single or suite.place is None:
+        raise InputError(
+            f"{suite.name}: --query-language and --document-language are for a BEIR folder of one's own; in a suite's "
+            "YAML write `languages: {queries: [en], documents: [zh]}`"
+        )
+    query_language, document_languages = normalise(query_language), list(distinct(document_languages, suite.name))
+    measures = list(next(iter(suite.settings.values())))
+    possible = {
+        "monolingual": query_language in document_languages,
+        "cross-lingual": any(code != query_language for code in document_languages),
+        "multilingual": len(document_languages) > 1,
+    }
+    content = suite.model_dump(exclude={"optional_settings", "languages", "settings"}, exclude_defaults=True)
+    content["languages"] = {"queries": [query_language], "documents": list(document_languages)}
+    content["settings"] = {setting: measures for setting, there in possible.items() if there}
+    content["source"]["reader"] = source.reader
+    return declare({**content, "place": suite.place})
+
+
 def _split(place: Path) -> str:
     """`test` where there is one, else the only split."""
-    found = sorted(file.stem for file in (place / "qrels").glob("*.tsv"))
+    found = splits(place)
     if "test" in found or not found:
         return "test"
     if len(found) > 1:

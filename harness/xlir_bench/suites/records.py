@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from xlir_bench.errors import InputError, at
+from xlir_bench.languages import is_listed, normalise
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,18 +32,23 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class Layout:
-    """Which fields of a line are what. The title may be missing or null; id and text must be strings.
+    """Which fields of a line are what.
+
+    The title may be missing or null, and the id may be a whole number, which is read as its digits; the rest are
+    strings.
 
     Attributes:
         id: the field with the id.
         text: the field with the text.
         title: the field that stands before the text, with a space between; None where there is none and the text is
             taken as it is, white space around it included.
+        language: the field with the text's language; None where all texts of a file are in one language.
     """
 
     id: str
     text: str
     title: str | None
+    language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,12 +59,38 @@ class Batch:
         path: the file, or the name of what is no file.
         lines: the number of each record's line, from 1.
         ids, texts: pyarrow arrays of strings, without nulls.
+        languages: likewise, where the layout has a field for it.
     """
 
     path: Path | str
     lines: Sequence[int]
     ids: pa.StringArray
     texts: pa.StringArray
+    languages: pa.StringArray | None = None
+
+    def in_language(self, code: str, known: Sequence[str]) -> Batch:
+        """The records in one language.
+
+        Args:
+            code: the language.
+            known: the codes of every language that a record may be in; a record may have any tag of it, such as `zh-CN`.
+
+        Raises:
+            InputError: a record is in another; the message names its line.
+        """
+        import numpy as np
+
+        tags = self.languages.to_pylist() if self.languages is not None else []
+        codes = {tag: normalise(tag) if is_listed(tag) else tag for tag in set(tags)}
+        found = np.array([codes[tag] for tag in tags], dtype=object)
+        for row in np.flatnonzero(~np.isin(found, list(known))).tolist():
+            raise InputError(
+                f"{at(self.path, self.lines[row])}: the record's language is {tags[row]!r}; declared are "
+                f"{' '.join(known)}"
+            )
+        rows = np.flatnonzero(found == code)
+        lines = [self.lines[row] for row in rows.tolist()]
+        return Batch(self.path, lines, self.ids.take(rows), self.texts.take(rows))
 
 
 def batches(path: Path, layout: Layout) -> Iterator[Batch]:
@@ -129,7 +161,7 @@ def _parsed(path: Path, lines: range, block: bytes, layout: Layout) -> Batch | N
     # One object per line and nothing else: pyarrow would also take two on a line, or one over two lines.
     if not block.startswith(b"{") or not block.endswith(b"}\n") or block.count(b"}\n{") != len(lines) - 1:
         return None
-    names = [name for name in (layout.id, layout.text, layout.title) if name is not None]
+    names = [name for name in (layout.id, layout.text, layout.title, layout.language) if name is not None]
     try:
         if not block.isascii():
             block.decode()
@@ -151,7 +183,10 @@ def _parsed(path: Path, lines: range, block: bytes, layout: Layout) -> Batch | N
     if layout.title is not None:
         titles = pc.fill_null(_single(table.column(layout.title)), "")
         texts = pc.utf8_trim_whitespace(pc.binary_join_element_wise(titles, texts, " "))
-    return Batch(path, lines, ids, texts)
+    if layout.language is None:
+        return Batch(path, lines, ids, texts)
+    languages = _single(table.column(layout.language))
+    return None if languages.null_count else Batch(path, lines, ids, texts, languages)
 
 
 def _single(column: Any) -> Any:  # noqa: ANN401  (pyarrow has no types)
@@ -163,23 +198,25 @@ def _single(column: Any) -> Any:  # noqa: ANN401  (pyarrow has no types)
 def _read_by_line(path: Path, first: int, block: bytes, layout: Layout) -> Batch:
     import pyarrow as pa
 
-    numbers, ids, texts = [], [], []
+    numbers, ids, texts, languages = [], [], [], []
     for number, raw in enumerate(block.split(b"\n")[:-1], start=first):
         if not raw.strip():
             continue
         place = at(path, number)
-        record_id, text = _record(raw, place, layout)
+        record_id, text, language = _record(raw, place, layout)
         for name, value in ((layout.id, record_id), (layout.text, text)):
             if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
                 raise InputError(f"{place}: {name!r} has half of a surrogate pair, which is no Unicode text")
         numbers.append(number)
         ids.append(record_id)
         texts.append(text)
-    return Batch(path, numbers, pa.array(ids, pa.string()), pa.array(texts, pa.string()))
+        languages.append(language)
+    columns = [pa.array(values, pa.string()) for values in (ids, texts, languages)]
+    return Batch(path, numbers, *(columns if layout.language is not None else columns[:2]))
 
 
-def _record(raw: bytes, place: str, layout: Layout) -> tuple[str, str]:
-    """Id and text of a line."""
+def _record(raw: bytes, place: str, layout: Layout) -> tuple[str, str, str]:
+    """Id, text and language of a line; "" for the latter where the layout has no field for it."""
     try:
         record = json.loads(raw.decode())
     except UnicodeDecodeError as error:
@@ -192,12 +229,20 @@ def _record(raw: bytes, place: str, layout: Layout) -> tuple[str, str]:
         raise InputError(f"{place}: not JSON: {error}") from None
     if not isinstance(record, dict):
         raise InputError(f'{place}: expected an object with "{layout.id}" and "{layout.text}"')
-    for name in (layout.id, layout.text):
-        if not isinstance(record.get(name), str):
+    record_id = record.get(layout.id)
+    if type(record_id) is int:
+        record_id = str(record_id)
+    if not isinstance(record_id, str):
+        other = next((name for name in ("_id", "id", "docid", "doc_id") if name != layout.id and name in record), None)
+        named = f"; its id seems to be {other!r}: call it {layout.id!r}" if other and layout.id not in record else ""
+        raise InputError(f"{place}: {layout.id!r} is missing or neither a string nor a whole number{named}")
+    for name in (layout.text, layout.language):
+        if name is not None and not isinstance(record.get(name), str):
             raise InputError(f"{place}: {name!r} is missing or not a string")
+    language = record[layout.language] if layout.language is not None else ""
     if layout.title is None:
-        return record[layout.id], record[layout.text]
+        return record_id, record[layout.text], language
     title = record.get(layout.title)
     if title is not None and not isinstance(title, str):
         raise InputError(f"{place}: {layout.title!r} is not a string")
-    return record[layout.id], f"{title or ''} {record[layout.text]}".strip()
+    return record_id, f"{title or ''} {record[layout.text]}".strip(), language

@@ -80,7 +80,8 @@ class Suite(BaseModel):
         licence: SPDX identifier of the texts.
         citation: where it was published.
         languages: codes of all its languages. They may be declared as any tags (`pt-BR`); a source of files then has
-            the tags as `names`.
+            the tags as `names`. In a file also `{queries: [en], documents: [zh]}`, which gives the source its
+            `query_language` and `document_language`.
         source: how it is read.
         settings: per setting, the names of its measures; the first is primary.
         optional_settings: likewise, of settings that are measured only where they are asked for by name.
@@ -129,6 +130,8 @@ class Suite(BaseModel):
     def _names_of_languages(cls, content: Any) -> Any:  # noqa: ANN401  (as it was written, whatever it is)
         if not isinstance(content, dict):
             return content
+        if isinstance(content.get("languages"), dict):
+            content = _with_sides(content)
         tags, source = content.get("languages"), content.get("source")
         if not (isinstance(tags, (list, tuple)) and isinstance(source, dict)) or source.get("reader") in _LIBRARIES:
             return content
@@ -157,6 +160,25 @@ class Suite(BaseModel):
     def _several_languages(self) -> Suite:
         if len(self.languages) == 1 and {*self.settings, *self.optional_settings} != {"monolingual"}:
             raise ValueError("a suite of one language has the monolingual setting only")
+        return self
+
+    @model_validator(mode="after")
+    def _settings_of_the_source(self) -> Suite:
+        if (problem := self.source.problem(self.languages)) is not None:
+            raise ValueError(problem)
+        queries, documents = self.source.sides(self.languages)
+        pairs = [(x, y) for x in queries for y in documents]
+        possible = {
+            "monolingual": any(x == y for x, y in pairs),
+            "cross-lingual": any(x != y for x, y in pairs),
+            "multilingual": len(documents) > 1 or len(self.languages) == 1,
+        }
+        for setting in (*self.settings, *self.optional_settings):
+            if not possible[setting]:
+                raise ValueError(
+                    f"there is no {setting} setting between queries in {' '.join(queries)} and documents in "
+                    f"{' '.join(documents)}"
+                )
         return self
 
 
@@ -216,6 +238,30 @@ def declare(content: dict[str, Any]) -> Suite:
         return Suite.model_validate(content, context={"unknown_language": True})
     except ValidationError as error:
         raise InputError(f"{content.get('title')}: not a suite: {first_problem(error)}") from None
+
+
+def _with_sides(content: dict[str, Any]) -> dict[str, Any]:
+    """A declaration whose languages are given for queries and documents apart, with a list of all and a source of both.
+
+    Raises:
+        ValueError: they are not lists of codes, or the source cannot have them.
+    """
+    sides, source = content["languages"], content.get("source")
+    listed = [sides.get(name) for name in ("queries", "documents")]
+    if len(sides) != 2 or not all(
+        isinstance(codes, list) and codes and all(isinstance(code, str) for code in codes) for codes in listed
+    ):
+        raise ValueError("languages: give a list of codes, or {queries: [en], documents: [zh]}")
+    queries, documents = listed
+    if not isinstance(source, dict) or source.get("reader") != "beir":
+        raise ValueError("languages: only the reader beir takes languages of queries and of documents; give a list")
+    if len(queries) > 1:
+        raise ValueError("languages: queries have one language, documents may have several; declare a suite for each")
+    mine = {"query_language": queries[0], "document_language": documents}
+    for name, value in mine.items():
+        if source.get(name, value) not in (value, value[0] if isinstance(value, list) else value):
+            raise ValueError(f"languages: {value} and the source's {name} {source[name]} differ")
+    return {**content, "languages": list(dict.fromkeys([*queries, *documents])), "source": {**source, **mine}}
 
 
 def _as_value_error(check: object, name: str) -> None:

@@ -74,6 +74,14 @@ class Source(BaseModel):
 
     url: str | None = None
 
+    def problem(self, languages: Sequence[str]) -> str | None:
+        """Why a suite in these languages cannot have this source; None where it can."""
+        return None
+
+    def sides(self, languages: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Of some languages, those that have queries, and those that have documents: by default all have both."""
+        return tuple(languages), tuple(languages)
+
 
 class FileSource(Source):
     """Base of the sources that read files of one folder.
@@ -116,6 +124,14 @@ class FileSource(Source):
             InputError: a file is not what it should be.
         """
 
+    def present(self, folder: Path, name: str) -> Path:
+        """The file that is read for a name of `files`: here the one of that name, whether it is there or not.
+
+        Raises:
+            InputError: several files could be meant.
+        """
+        return folder / name
+
     def pinned(self, name: str) -> Hash | None:
         """The published hash of a file; None where there is none."""
         return _pinned(self.sha256.get(name), self.md5.get(name))
@@ -140,13 +156,15 @@ class FileSource(Source):
             InputError: a file differs from the published one.
         """
         for name in self.files(languages):
-            path = folder / name
+            path = self.present(folder, name)
             if not path.is_file():
                 origin = f"; it is published at {self.url}" if self.url else ""
                 raise MissingResourceError(f"{path}: no such file{origin}")
-            expected = self.pinned(name)
+            expected = self.pinned(path.relative_to(folder).as_posix())
             if expected is not None:
                 check_hash(path, expected)
+            elif self.pinned(name) is not None:
+                raise InputError(f"{path}: the published hash is that of {name}; get that file")
 
 
 def codes_of(tags: Iterable[str], where: str, *, unknown: bool = False) -> tuple[str, ...]:

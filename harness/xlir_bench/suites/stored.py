@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 
-from xlir_bench.collection import ColumnDigest, Constant, Texts
+from xlir_bench.collection import Texts
+from xlir_bench.columns import ColumnDigest, Constant
 from xlir_bench.errors import InputError, MissingResourceError, at
 from xlir_bench.files import cache_folder
 from xlir_bench.suites.records import Batch, Layout, batches
@@ -115,17 +116,21 @@ class Records:
         layout: their fields.
         language: code of all of them.
         prefix: what is put before every id; "" for nothing.
+        among: the languages that records may be in, where the layout has a field for the language; those in `language`
+            are read.
     """
 
     paths: tuple[Path, ...]
     layout: Layout
     language: str
     prefix: str = ""
+    among: tuple[str, ...] = ()
 
     def batches(self) -> Iterator[Batch]:
         """See `RecordStream.batches`."""
         for path in self.paths:
-            yield from batches(path, self.layout)
+            for batch in batches(path, self.layout):
+                yield batch.in_language(self.language, self.among) if self.layout.language is not None else batch
 
     def small(self) -> bool:
         """See `RecordStream.small`."""
@@ -135,7 +140,8 @@ class Records:
     def state(self) -> object:
         """See `RecordStream.state`."""
         files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in self.paths]
-        return [self.layout.id, self.layout.text, self.layout.title, files]
+        chosen = [] if self.layout.language is None else [self.layout.language, self.language, self.among]
+        return [self.layout.id, self.layout.text, self.layout.title, *chosen, files]
 
 
 def read_records(records: RecordStream) -> Texts:
@@ -173,6 +179,16 @@ def positions(ids: Sequence[str], wanted: Iterable[str]) -> dict[str, int]:
         for row, name in zip(rows.tolist(), place.take(pa.array(rows)).to_pylist(), strict=True):
             found[names[name]] = first + row
         first += len(chunk)
+    return found
+
+
+def positions_of(side: Texts, wanted: Iterable[str]) -> dict[str, int]:
+    """Where ids stand in a side whose columns may be several end to end."""
+    chosen = set(wanted)
+    found: dict[str, int] = {}
+    for run in side.spans:
+        part = positions(side.ids[run.start : run.stop], chosen)
+        found.update({name: run.start + row for name, row in part.items()})
     return found
 
 

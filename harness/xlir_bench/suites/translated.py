@@ -13,18 +13,19 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from xlir_bench.collection import Collection, Judgements, Texts, end_to_end
+from xlir_bench.collection import Collection, Judgements, Texts
+from xlir_bench.columns import end_to_end
 from xlir_bench.errors import InputError, at
-from xlir_bench.suites.judged import Qrel, beir_qrels
+from xlir_bench.suites.qrels import Qrel, distinct, read_qrels
 from xlir_bench.suites.records import Layout
 from xlir_bench.suites.source import FileSource, codes_of
-from xlir_bench.suites.stored import Records, positions, read_records, remember_hash
+from xlir_bench.suites.stored import Records, positions_of, read_records, remember_hash
 
 DECLARATION = "suite.yaml"
 
@@ -87,13 +88,15 @@ class TranslatedSource(FileSource):
         """See `FileSource.read`."""
         queries = self._side(folder, [code for code in languages if code in self.queries], _QUERIES)
         documents = self._side(folder, [code for code in languages if code in self.documents], _CORPUS)
-        excluded = beir_qrels(folder / _EXCLUDED) if self.exclusions else iter(())
+        judged, notes = _lines(folder / _QRELS)
+        excluded, more = _lines(folder / _EXCLUDED) if self.exclusions else ([], ())
         return Collection(
             queries,
             documents,
-            _carried_over(beir_qrels(folder / _QRELS), queries, documents, languages),
+            _carried_over(judged, queries, documents, languages),
             [name.partition(":")[2] for name in queries.ids],
             _carried_over(excluded, queries, documents, languages),
+            notes + more,
         )
 
     @field_validator("queries", "documents")
@@ -107,6 +110,11 @@ class TranslatedSource(FileSource):
         ]
         columns = [end_to_end([getattr(part, kind) for part in parts]) for kind in ("ids", "texts", "languages")]
         return Texts(*columns)
+
+    def sides(self, languages: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """See `Source.sides`."""
+        queries = tuple(code for code in languages if code in self.queries)
+        return queries, tuple(code for code in languages if code in self.documents)
 
 
 class Writer:
@@ -161,9 +169,12 @@ class Writer:
         (self.folder / DECLARATION).write_text(text, encoding="utf-8")
 
 
-def _carried_over(qrels: Iterator[Qrel], queries: Texts, documents: Texts, languages: Sequence[str]) -> Judgements:
+def _lines(path: Path) -> tuple[list[Qrel], tuple[str, ...]]:
+    return distinct(path, read_qrels(path))
+
+
+def _carried_over(lines: Sequence[Qrel], queries: Texts, documents: Texts, languages: Sequence[str]) -> Judgements:
     """Every judgement between all versions of its query and all versions of its document that are there."""
-    lines = list(qrels)
     query_at = _versions(queries, {line.query for line in lines}, languages)
     document_at = _versions(documents, {line.document for line in lines}, languages)
     gains = {
@@ -181,13 +192,4 @@ def _versions(side: Texts, names: set[str], languages: Sequence[str]) -> dict[st
     rows = positions_of(side, {f"{code}:{name}" for code in languages for name in names})
     for text_id, row in rows.items():
         found[text_id.partition(":")[2]].append(row)
-    return found
-
-
-def positions_of(side: Texts, wanted: set[str]) -> dict[str, int]:
-    """Where ids stand in a side whose columns may be several end to end."""
-    found: dict[str, int] = {}
-    for run in side.spans:
-        part = positions(side.ids[run.start : run.stop], wanted)
-        found.update({name: run.start + row for name, row in part.items()})
     return found

@@ -83,7 +83,7 @@ def score(encode: EncodeRole, collection: Collection, measures: Mapping[Setting,
         rows = list(ranks.rows(setting))
         if rows and (setting == "monolingual" or len(collection.languages) > 1):
             wanted = [parse(name) for name in measures[setting]]
-            scores[setting] = {str(m): float(np.mean([m(row.judged).mean() for row in rows])) for m in wanted}
+            scores[setting] = {str(m): float(np.mean([row.values(m)[1].mean() for row in rows])) for m in wanted}
     return scores
 
 

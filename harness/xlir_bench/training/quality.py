@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from xlir_bench.languages import known
-from xlir_bench.suites.check import script_share
+from xlir_bench.suites.script import script_share
 
 Fault = Literal["empty", "unfinished", "copy", "script", "length", "loop"]
 """Why a translation is refused."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xlir_bench.collection import ColumnDigest
+from xlir_bench.columns import ColumnDigest
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.files import replacing
 

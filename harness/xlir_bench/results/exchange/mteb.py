@@ -98,7 +98,7 @@ def _rows(entry: Entry) -> dict[Place, dict[str, float]]:
             for row in ranks.rows(setting):
                 place = (setting, row.query_language, row.document_language)
                 if place in rows:
-                    computed = {key: float(measure(row.judged).mean()) for key, measure in measures.items()}
+                    computed = {key: float(row.values(measure)[1].mean()) for key, measure in measures.items()}
                     rows[place] = computed | rows[place]
     return rows
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from shutil import rmtree
 
+import numpy as np
+
 from xlir_bench.collection import SETTINGS
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.results.exchange.entry import Entry, safe_name
@@ -29,7 +31,8 @@ def write_runs(result: Result, ranks: RankTable, path: Path, depth: int, progres
 
     Scores are float32 to the last bit, and documents of one score stand by id, descending, as trec_eval puts them.
     `runs.json` says whose runs these are, how deep, and what the result says of each: equal to what trec_eval computes
-    from the run for measures with a cut-off up to `depth`, and for all where a pool has no more documents.
+    from the run for measures with a cut-off up to `depth`, and for all where a pool has no more documents. A query
+    without a relevant document was not searched and has no line; `trec_eval -c` counts it as 0 by its judgement.
 
     Args:
         result: whose runs they are.
@@ -87,8 +90,9 @@ def _whose(result: Result, depth: int) -> dict[str, object]:
 
 def _lines(ranks: RankTable, rankings: Rankings, pool: Pool, depth: int, tag: str) -> Iterator[str]:
     names = dict(zip(ranks.query[pool.at].tolist(), ranks.query_id[pool.at], strict=True))
-    heads = rankings.of_pool(pool.row.document_language, pool.row.queries, depth)
-    for number, head in zip(pool.row.queries.tolist(), heads, strict=True):
+    searched = np.unique(ranks.query[pool.at])
+    heads = rankings.of_pool(pool.row.document_language, searched, depth)
+    for number, head in zip(searched.tolist(), heads, strict=True):
         query = token(names[number])
         # Nine digits are enough to tell any two float32 apart.
         yield "".join(

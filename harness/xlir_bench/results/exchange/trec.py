@@ -42,7 +42,8 @@ class Pool:
         row: its languages.
         at: places in the table of ranks, (judgements,).
         rank: ranks in this row's pool, in the same order.
-        starts: where each query's entries begin, (queries,).
+        starts: where each query's entries begin, (queries with a relevant document,).
+        without: entries of `RankTable.unanswered`: the row's queries without a relevant document.
     """
 
     setting: Setting
@@ -50,6 +51,7 @@ class Pool:
     at: Integers
     rank: Integers
     starts: Integers
+    without: Integers
 
     @property
     def name(self) -> str:
@@ -60,7 +62,7 @@ class Pool:
     def lines(self, depth: int | None) -> Integers:
         """Lines of each query's ranking: down to its last relevant document; at least one, so that it is counted."""
         kept = self.rank if depth is None else np.where(self.rank <= depth, self.rank, 1)
-        return np.maximum.reduceat(kept, self.starts)
+        return np.maximum.reduceat(kept, self.starts) if len(self.starts) else self.starts
 
 
 def write_trec(
@@ -112,7 +114,7 @@ def run_lines(entry: Entry, settings: Sequence[str] = SETTINGS, depth: int | Non
     Raises:
         MissingResourceError: there are no ranks.
     """
-    return sum(int(pool.lines(depth).sum()) for pool in pools(entry, entry.ranks(), settings))
+    return sum(int(pool.lines(depth).sum()) + len(pool.without) for pool in pools(entry, entry.ranks(), settings))
 
 
 def pools(entry: Entry, ranks: RankTable, settings: Sequence[str]) -> Iterator[Pool]:
@@ -135,20 +137,23 @@ def pools(entry: Entry, ranks: RankTable, settings: Sequence[str]) -> Iterator[P
             at = np.flatnonzero(inside)
             at = at[np.lexsort((rank[at], ranks.query[at]))]
             starts = np.unique(ranks.query[at], return_index=True)[1].astype(np.int64)
-            yield Pool(setting, row, at, rank[at], starts)
+            without = ranks.unanswered.in_pool(row.query_language, row.document_language)
+            yield Pool(setting, row, at, rank[at], starts, without)
 
 
 def judgements(ranks: RankTable, pool: Pool) -> Iterator[str]:
-    """The lines of a row's judgements."""
+    """The lines of a row's judgements; of a query without a relevant document, one that is judged not relevant."""
     for at in pool.at.tolist():
         yield f"{token(ranks.query_id[at])} 0 {token(ranks.document_id[at])} {int(ranks.gain[at])}\n"
+    for at in pool.without.tolist():
+        yield f"{token(ranks.unanswered.query_id[at])} 0 {token(ranks.unanswered.document_id[at])} 0\n"
 
 
 def _rankings(ranks: RankTable, pool: Pool, names: tuple[str, str], depth: int | None) -> Iterator[str]:
     """The lines of each query's ranking. Scores fall by one from rank to rank, so that no reader meets a tie."""
     prefix, tag = names
     sizes = pool.lines(depth).tolist()
-    fillers = [f"{prefix}-{rank}" for rank in range(1, max(sizes) + 1)]
+    fillers = [f"{prefix}-{rank}" for rank in range(1, max(sizes, default=1) + 1)]
     ends = [*pool.starts[1:].tolist(), len(pool.at)]
     for start, end, size in zip(pool.starts.tolist(), ends, sizes, strict=True):
         documents = fillers[:size]
@@ -159,6 +164,9 @@ def _rankings(ranks: RankTable, pool: Pool, names: tuple[str, str], depth: int |
         yield "".join(
             f"{query} Q0 {document} {rank} {size - rank + 1} {tag}\n" for rank, document in enumerate(documents, 1)
         )
+    for at in pool.without.tolist():
+        # One line, so that trec_eval counts the query.
+        yield f"{token(ranks.unanswered.query_id[at])} Q0 {fillers[0]} 1 1 {tag}\n"
 
 
 def _free_prefix(ranks: RankTable) -> str:
