@@ -31,6 +31,7 @@ from xlir_bench.encoders.checkpoint import (
     size_of,
 )
 from xlir_bench.encoders.cutting import Cut
+from xlir_bench.encoders.embeddings_api import Endpoint
 from xlir_bench.encoders.protocol import Model, ModelInfo
 from xlir_bench.errors import InputError, unknown_name
 from xlir_bench.resources import folder as package_folder
@@ -147,7 +148,7 @@ def _of_scheme(asked: _Asked) -> Model | None:
     if scheme == mteb_registry.NAME:
         return _from_mteb(asked, rest, None)
     key = SERVER_KEY_VARIABLE if os.environ.get(SERVER_KEY_VARIABLE) else None
-    return _from_server(asked, server.Endpoint(os.environ.get(SERVER_VARIABLE) or _OPENAI, rest, key), Settings())
+    return _from_server(asked, Endpoint(os.environ.get(SERVER_VARIABLE) or _OPENAI, rest, key), Settings())
 
 
 def _at_place(asked: _Asked) -> Model | None:
@@ -211,7 +212,7 @@ def _of_source(asked: _Asked, declared: Manifest, folder: Path) -> Model:
     if source.mteb is not None:
         return _from_mteb(asked, source.mteb, source.revision)
     if source.server is not None:
-        endpoint = server.Endpoint(source.server, source.model or "", source.key, source.dimensions, source.revision)
+        endpoint = Endpoint(source.server, source.model or "", source.key, source.dimensions, source.revision)
         return _from_server(asked, endpoint, settings, folder / source.tokenizer if source.tokenizer else None)
     if source.embeddings is not None:
         return _precomputed(asked, folder / source.embeddings, settings)
@@ -245,7 +246,7 @@ def _from_mteb(asked: _Asked, name: str, revision: str | None) -> Model:
     return Model(_info(asked, identity, loaded, revision), loaded.encoder)
 
 
-def _from_server(asked: _Asked, endpoint: server.Endpoint, settings: Settings, tokenizer: Path | None = None) -> Model:
+def _from_server(asked: _Asked, endpoint: Endpoint, settings: Settings, tokenizer: Path | None = None) -> Model:
     settings = asked.options.over(settings, "cpu")  # the server's device is its own affair
     encoder = server.ServerEncoder(endpoint, prompts_of(settings), Cut.of(settings.max_length, tokenizer))
     identity = server.identity(encoder)
