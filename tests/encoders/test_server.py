@@ -14,6 +14,7 @@ from embedding_server import KEY, TEXTS, expected, only_texts, vector_of
 from embedding_server import encode as run
 
 from xlir_bench.encoders import VectorCache, encode_texts, resolve, server
+from xlir_bench.encoders.embeddings_api import Endpoint
 from xlir_bench.errors import InputError, MissingResourceError
 
 
@@ -151,7 +152,7 @@ def test_a_manifest_names_address_model_and_the_variable_of_the_key(live, tmp_pa
 )
 def test_an_address_may_hold_no_secret_and_must_be_one(address):
     with pytest.raises(InputError, match="address"):
-        server.Endpoint(address, "m")
+        Endpoint(address, "m")
 
 
 def test_a_server_that_is_not_there_is_named(monkeypatch):

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from xlir_bench.collection import Texts
 from xlir_bench.encoders import Options, VectorCache, encode_texts, resolve, server
 from xlir_bench.encoders.cutting import BYTES_PER_TOKEN, Cut, says_too_long
+from xlir_bench.encoders.embeddings_api import Endpoint
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.evaluation import evaluate
 from xlir_bench.suites import find, load
@@ -64,7 +65,7 @@ def test_a_text_without_a_letter_is_never_sent_and_has_a_zero_vector(live, texts
 
 
 def test_the_width_of_zero_vectors_is_asked_for_where_nothing_else_told_it(live):
-    endpoint = server.Endpoint(live.url, "m", "OPENAI_API_KEY")
+    endpoint = Endpoint(live.url, "m", "OPENAI_API_KEY")
     vectors = server.ServerEncoder(endpoint, {"query": "", "document": ""}).encode(
         ["", "  "], role="query", languages=["en", "en"]
     )
@@ -355,7 +356,7 @@ def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(live, monkeypat
 def test_a_key_of_spaces_is_none(live, monkeypatch, tmp_path):
     monkeypatch.setenv("MY_KEY", " \n")
     with pytest.raises(MissingResourceError, match="set the environment variable MY_KEY"):
-        server.ServerEncoder(server.Endpoint(live.url, "m", "MY_KEY"), {"query": "", "document": ""})
+        server.ServerEncoder(Endpoint(live.url, "m", "MY_KEY"), {"query": "", "document": ""})
 
 
 @pytest.mark.parametrize("said", [KEY, KEY.upper(), "x" * 190 + KEY, f"Bearer {KEY.title()} \x1b[2J is wrong"])
