@@ -138,9 +138,9 @@ def test_a_closed_stderr_changes_neither_result_nor_exit_code(tmp_path):
         assert json.loads(finished.stdout)["model"]["name"] == "random"
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_a_terminal_that_lacks_letters_gets_escapes_and_json_stays_json(results, encoding, tmp_path):
-    environment = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "LC_ALL": "C"}
+@pytest.mark.parametrize(("named", "encoding"), [("ascii", "utf-8"), ("latin-1", "latin-1"), ("cp1251", "cp1251")])
+def test_a_terminal_that_lacks_letters_gets_escapes_and_json_stays_json(results, named, encoding, tmp_path):
+    environment = {"PYTHONIOENCODING": named, "PYTHONUTF8": "0", "LC_ALL": "C"}
     listed = xlir_bench("suites", "list", "--json", env=environment, encoding=encoding)
     assert listed.returncode == 0, listed.stderr
     assert json.loads(listed.stdout) == json.loads(xlir_bench("suites", "list", "--json").stdout)
@@ -151,8 +151,8 @@ def test_a_terminal_that_lacks_letters_gets_escapes_and_json_stays_json(results,
     ):
         finished = xlir_bench(*arguments, env=environment, encoding=encoding)
         assert finished.returncode == 0, finished.stderr
-    named = xlir_bench("run", "мodel-ü", env=environment, cwd=tmp_path, encoding=encoding)
-    assert "unknown model" in one_line(named, 2)
+    wrong = xlir_bench("run", "мodel-ü", env=environment, cwd=tmp_path, encoding=encoding)
+    assert "unknown model" in one_line(wrong, 2)
 
 
 SLOW = """

@@ -37,7 +37,8 @@ from xlir_bench.cli import main as entry
 
 def note():
     offline = sys.modules.get("xlir_bench.offline")
-    state = {"seen": seen, "forbidden": bool(offline and offline._state["forbidden"]), "hub": os.environ.get("HF_HUB_OFFLINE")}
+    forbidden = bool(offline and offline._state["forbidden"])
+    state = {"seen": seen, "forbidden": forbidden, "hub": os.environ.get("HF_HUB_OFFLINE")}
     open("seen.json", "w").write(json.dumps(state))
 
 atexit.register(note)
