@@ -93,7 +93,7 @@ class _Diagnostics(io.TextIOBase):
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(encoding=_encoding(stream), errors="backslashreplace")
 
     @property
     def buffer(self) -> io.BufferedIOBase:
@@ -244,8 +244,17 @@ def _own_output(closed: bool) -> TextIO | None:
     own = os.dup(1)
     os.dup2(2, 1)
     return open(  # noqa: PTH123  (a descriptor, open as long as the process)
-        own, "w", encoding=given.encoding, errors=_ESCAPES, buffering=1 if given.isatty() else -1
+        own, "w", encoding=_encoding(given), errors=_ESCAPES, buffering=1 if given.isatty() else -1
     )
+
+
+def _encoding(stream: TextIO) -> str:
+    """The encoding of a stream, or UTF-8 where that is ASCII, as Python itself does in the C locale."""
+    try:
+        name = codecs.lookup(stream.encoding).name
+    except LookupError:
+        return "utf-8"
+    return "utf-8" if name == "ascii" else name
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:

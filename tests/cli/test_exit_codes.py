@@ -138,9 +138,9 @@ def test_a_closed_stderr_changes_neither_result_nor_exit_code(tmp_path):
         assert json.loads(finished.stdout)["model"]["name"] == "random"
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_a_terminal_that_lacks_letters_gets_escapes_and_json_stays_json(results, encoding, tmp_path):
-    environment = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "LC_ALL": "C"}
+@pytest.mark.parametrize(("named", "encoding"), [("ascii", "utf-8"), ("latin-1", "latin-1"), ("cp1251", "cp1251")])
+def test_a_terminal_that_lacks_letters_gets_escapes_and_json_stays_json(results, named, encoding, tmp_path):
+    environment = {"PYTHONIOENCODING": named, "PYTHONUTF8": "0", "LC_ALL": "C"}
     listed = xlir_bench("suites", "list", "--json", env=environment, encoding=encoding)
     assert listed.returncode == 0, listed.stderr
     assert json.loads(listed.stdout) == json.loads(xlir_bench("suites", "list", "--json").stdout)
@@ -151,8 +151,8 @@ def test_a_terminal_that_lacks_letters_gets_escapes_and_json_stays_json(results,
     ):
         finished = xlir_bench(*arguments, env=environment, encoding=encoding)
         assert finished.returncode == 0, finished.stderr
-    named = xlir_bench("run", "мodel-ü", env=environment, cwd=tmp_path, encoding=encoding)
-    assert "unknown model" in one_line(named, 2)
+    wrong = xlir_bench("run", "мodel-ü", env=environment, cwd=tmp_path, encoding=encoding)
+    assert "unknown model" in one_line(wrong, 2)
 
 
 SLOW = """
@@ -214,3 +214,47 @@ def test_nothing_of_the_environment_is_needed(tmp_path):
     bare = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XLIR_BENCH_CACHE": str(tmp_path / "cache")}
     finished = subprocess.run([PROGRAM, "suites", "list"], env=bare, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
+
+
+def test_a_policy_with_a_key_twice_is_refused_however_much_the_last_one_allows(results, tmp_path):
+    policy = tmp_path / "p.yaml"
+    policy.write_text("rules:\n - {budget: 1 %}\nrules:\n - {budget: 99 %}\n")
+    gate = ["gate", results / "random", "--baseline", results / "bm25", "--policy", policy]
+    assert f"{policy}:3: not YAML: the key 'rules' stands twice" in one_line(xlir_bench(*gate), 2)
+
+
+def test_a_result_whose_table_is_missing_or_damaged_is_named(results, tmp_path):
+    import shutil
+
+    shutil.copytree(results / "bm25", tmp_path / "out")
+    (table,) = (tmp_path / "out").rglob("xlir-mini.parquet")
+    result = table.with_suffix(".json")
+    uses = (
+        ["gate", tmp_path / "out", "--baseline", results / "random"],
+        ["gate", results / "random", "--baseline", tmp_path / "out"],
+        ["compare", tmp_path / "out", results / "random"],
+        ["export", tmp_path / "out", "--format", "trec", "--output", tmp_path / "runs"],
+    )
+    table.unlink()
+    for arguments in uses:
+        line = one_line(xlir_bench(*arguments), 3)
+        assert f"{result} has no table of ranks (xlir-mini.parquet is missing): run the model again" in line
+    assert table.name in one_line(xlir_bench("gate", result, "--baseline", results / "random"), 3)
+    built = xlir_bench("report", tmp_path / "out", "--output", tmp_path / "site")
+    assert built.returncode == 0, built.stderr
+    assert "bm25" in (tmp_path / "site" / "index.html").read_text()
+    table.write_bytes(b"PAR1 not a table")
+    for arguments in uses:
+        assert f"{table}: not a table of ranks" in one_line(xlir_bench(*arguments), 2)
+
+
+def test_a_table_that_a_terminal_cannot_hold_is_refused_but_not_json(results, tmp_path):
+    text = next((results / "bm25").rglob("xlir-mini.json")).read_text()
+    (tmp_path / "a.json").write_text(
+        text.replace('"name":"bm25"', '"name":"бм25"').replace('"name": "bm25"', '"name": "бм25"')
+    )
+    environment = {"PYTHONIOENCODING": "latin-1"}
+    refused = xlir_bench("export", tmp_path / "a.json", "--format", "csv", env=environment)
+    assert "cannot be written as iso8859-1: give --output" in one_line(refused, 2)
+    exported = xlir_bench("export", tmp_path / "a.json", "--format", "json", env=environment)
+    assert json.loads(exported.stdout)[0]["model"]["name"] == "бм25"

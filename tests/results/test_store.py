@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,34 @@ def test_a_full_disk_is_one_line(tmp_path):
 
     with pytest.raises(MissingResourceError, match="No space left on device"):
         write()
+
+
+def test_what_is_flushed_is_a_handle_that_may_write_and_then_the_folder(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    flushed = []
+
+    def fsync(handle):
+        writable = fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+        flushed.append((stat.S_ISDIR(os.fstat(handle).st_mode), writable, (tmp_path / "a.json").exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with replacing(tmp_path / "a.json") as temporary:
+        temporary.write_text("new")
+    assert flushed == [(False, True, False), (True, False, True)]
+
+
+def test_a_file_system_that_cannot_flush_a_folder_is_no_fault(tmp_path, monkeypatch):
+    opened = os.open
+
+    def refuse(place, flags, *more, **options):
+        if Path(place).is_dir():
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(place, flags, *more, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with replacing(tmp_path / "a.json") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "a.json").read_text() == "new"
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path):

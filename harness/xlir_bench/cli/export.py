@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,7 @@ def command(
     found = [entry.result for entry in entries]
     if output is None:
         text = {"csv": exchange.as_csv, "latex": exchange.as_latex, "json": exchange.as_json}[form](found)
+        _check_encodable(text, form)
         click.echo(text, nl=False)
     elif form == "mteb":
         _tell(exchange.write_mteb(entries, output), output)
@@ -91,6 +93,23 @@ def _verified(entry: Entry, *, analysis: bool) -> Entry:
         click.echo(f"{entry.path}: not verified: there is no table of ranks beside it", err=True)
         return entry
     return Entry(following(entry.result, entry.ranks(), str(entry.path), analysis=analysis), entry.path)
+
+
+def _check_encodable(text: str, form: str) -> None:
+    """Refuse a table with letters that standard output cannot hold: only JSON has escapes for them.
+
+    Raises:
+        InputError: there is one.
+    """
+    if form == "json":
+        return
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError as error:
+        letter = text[error.start]
+        raise InputError(
+            f"{letter!a} cannot be written as {sys.stdout.encoding}: give --output, or set PYTHONIOENCODING=utf-8"
+        ) from None
 
 
 def _write_trec(entries: list[Entry], output: Path, settings: tuple[str, ...], depth: int | None) -> None:

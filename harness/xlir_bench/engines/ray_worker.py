@@ -17,6 +17,7 @@ from xlir_bench.encoders.checkpoint import package
 from xlir_bench.engines.storage import Storage
 from xlir_bench.engines.work import Counted, JudgedTexts, ShardWork
 from xlir_bench.errors import InputError
+from xlir_bench.offline import forbid_network, is_offline
 from xlir_bench.retrieval import Search, Shard
 
 _SWITCHES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "XLIR_BENCH_OFFLINE")
@@ -93,6 +94,8 @@ class Worker:
             shared: Shared = package("ray", "--engine ray").get(reference[0])
             machine = socket.gethostname()
             os.environ.update(shared.environment)
+            if is_offline():
+                forbid_network()
             if shared.version != __version__:
                 raise InputError(f"{machine} has xlir-bench {__version__}, not {shared.version}: install one release")
             if shared.kept is not None and shared.kept.read(shared.token) is None:
