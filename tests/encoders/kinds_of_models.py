@@ -67,5 +67,3 @@ def rewrite(path: Path, **changes) -> None:
     content = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     content.update(changes)
     path.write_text(json.dumps({name: value for name, value in content.items() if value is not None}), "utf-8")
-
-

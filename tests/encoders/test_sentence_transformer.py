@@ -47,7 +47,7 @@ def static(tmp_path):
     weights = np.random.default_rng(0).standard_normal((len(words), 8)).astype(np.float32)
     model = SentenceTransformer(
         modules=[StaticEmbedding(tokenizer, embedding_weights=weights)],
-        prompts={"query": "query: ", "passage": "passage: "},
+        prompts={"query": "query: ", "document": "passage: "},
         similarity_fn_name="dot",
         device="cpu",
     )
@@ -98,10 +98,8 @@ def test_a_static_embedding_with_the_prompts_of_its_configuration(static):
     assert model.info.prompts == {"query": "query: ", "document": "passage: "}
     assert model.info.similarity == "dot"
     assert model.info.details["max_length"] is None
-    np.testing.assert_allclose(encode(model, texts), library.encode(texts, prompt_name="query"), atol=1e-6)
-    np.testing.assert_allclose(
-        encode(model, texts, "document"), library.encode(texts, prompt_name="passage"), atol=1e-6
-    )
+    np.testing.assert_allclose(encode(model, texts), library.encode_query(texts), atol=1e-6)
+    np.testing.assert_allclose(encode(model, texts, "document"), library.encode_document(texts), atol=1e-6)
 
 
 def test_the_manifest_s_prompts_replace_those_of_the_configuration(static):

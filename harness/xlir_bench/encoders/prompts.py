@@ -75,10 +75,12 @@ class Declared:
     Attributes:
         texts: by name; empty texts included.
         padded: whether the library may have added an empty `query` and `document` to them.
+        where: the checkpoint, for messages.
     """
 
     texts: Mapping[str, str]
     padded: bool = True
+    where: str = "the model"
 
 
 @dataclass(frozen=True)
@@ -109,10 +111,10 @@ def declared_prompts(folder: Path) -> Declared:
     saved_by = str(versions.get("sentence_transformers", "")) if isinstance(versions, dict) else ""
     major = saved_by.partition(".")[0]
     texts = {str(name): text for name, text in own.items() if text is not None}
-    return Declared(texts, padded=major.isdecimal() and int(major) >= _PADS_SINCE)
+    return Declared(texts, major.isdecimal() and int(major) >= _PADS_SINCE, str(folder))
 
 
-def chosen(declared: Declared, settings: Settings, who: str) -> Prompts:
+def chosen(declared: Declared, settings: Settings) -> Prompts:
     """The prompts in force: the user's text, else the checkpoint's under the user's name, else under a usual name.
 
     A role for which none was found, although the checkpoint has prompts that may be meant for it, is warned of.
@@ -120,12 +122,11 @@ def chosen(declared: Declared, settings: Settings, who: str) -> Prompts:
     Args:
         declared: the checkpoint's prompts.
         settings: what the user decided.
-        who: the checkpoint, for messages.
 
     Raises:
         InputError: the user named a prompt that the checkpoint does not have.
     """
-    own = declared.texts
+    own, who = declared.texts, declared.where
     texts: dict[Role, str] = {}
     names: dict[Role, str | None] = {}
     for role in _ROLES:

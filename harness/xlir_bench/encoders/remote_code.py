@@ -76,7 +76,7 @@ def _refuse_unknown(folder: Path, modules: dict[str, set[str]]) -> None:
 def _fetched(folder: Path, repository: str, modules: set[str]) -> str:
     """Commit and SHA-256 of a repository's code, which is in the hub's cache afterwards."""
     library = package("huggingface_hub", "code of the hub")
-    offline = is_offline() or library.constants.HF_HUB_OFFLINE
+    offline = is_offline() or package("huggingface_hub.constants", "code of the hub").HF_HUB_OFFLINE
     try:
         place = Path(library.snapshot_download(repository, allow_patterns=["*.py", "*.json"], local_files_only=offline))
         files = sorted(place.rglob("*.py"))
