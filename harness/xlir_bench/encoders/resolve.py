@@ -168,9 +168,7 @@ def _at_place(asked: _Asked) -> Model | None:
     if match := _FACTORY.fullmatch(asked.model_id):
         from xlir_bench.encoders import factory
 
-        return factory.load(
-            asked.model_id, match["place"], match["name"], asked.device, asked.options.similarity
-        )
+        return factory.load(asked.model_id, match["place"], match["name"], asked.device, asked.options.similarity)
     return None
 
 

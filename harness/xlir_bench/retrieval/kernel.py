@@ -12,7 +12,19 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from xlir_bench.retrieval.blocks import CHUNK, EUCLIDEAN, MANHATTAN, Documents, Found, Judged, LeftOut, Queries, Room, Scores, Tally
+from xlir_bench.retrieval.blocks import (
+    CHUNK,
+    EUCLIDEAN,
+    MANHATTAN,
+    Documents,
+    Found,
+    Judged,
+    LeftOut,
+    Queries,
+    Room,
+    Scores,
+    Tally,
+)
 from xlir_bench.retrieval.dot import bare, compiled, pair_score
 from xlir_bench.retrieval.leaders import lead
 
