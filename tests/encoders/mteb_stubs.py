@@ -27,9 +27,7 @@ def save_static(folder: Path, **configuration) -> Path:
     words = {f"w{number}": number for number in range(12)} | {"[UNK]": 12}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    model = SentenceTransformer(
-        modules=[StaticEmbedding(tokenizer, embedding_dim=8)], device="cpu", **configuration
-    )
+    model = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=8)], device="cpu", **configuration)
     model.save(str(folder))
     return folder
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-pytest.importorskip("mteb")
-
 from mteb.models.instruct_wrapper import InstructSentenceTransformerModel
 from mteb.models.model_implementations.nomic_models import NomicWrapper
 from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
@@ -99,7 +96,9 @@ def collection() -> Collection:
 def encoded(model):
     sides = collection().queries, collection().documents
     roles = ("query", "document")
-    return [encode_texts(model.retriever, model.info, side, role).vectors for side, role in zip(sides, roles, strict=True)]
+    return [
+        encode_texts(model.retriever, model.info, side, role).vectors for side, role in zip(sides, roles, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -125,9 +124,7 @@ def test_given_prompts_take_the_place_of_the_models_and_a_role_without_keeps_its
     wrapper, loader_kwargs, own = CASES[case]
     seen = arriving(monkeypatch)
     name = registered(monkeypatch, wrapper, save_static(tmp_path / "model"), loader_kwargs)
-    options = Options(
-        trust_remote_code=True, query_prompt=given.get("query"), document_prompt=given.get("document")
-    )
+    options = Options(trust_remote_code=True, query_prompt=given.get("query"), document_prompt=given.get("document"))
     model = resolve(f"mteb:{name}", "cpu", options)
     seen.clear()
     encoded(model)

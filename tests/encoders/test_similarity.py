@@ -47,11 +47,13 @@ HEAD = r"""
     class Model:
 """
 FIGURES = {"cosine": 0.6309, "dot": 1.0, "euclidean": 0.5, "manhattan": 0.4307}
-"""nDCG@10 of the collection below: the relevant document is at rank 2, 1, 3 and 4, and 1 / log2(1 + rank) is its gain."""
+"""nDCG@10 of the collection below, 1 / log2(1 + rank): the relevant document is at rank 2, 1, 3 and 4."""
 
 
 def undeclared(err: str) -> list[str]:
-    return [line for line in err.splitlines() if "declares no similarity; measured with cosine: give --similarity" in line]
+    return [
+        line for line in err.splitlines() if "declares no similarity; measured with cosine: give --similarity" in line
+    ]
 
 
 @pytest.fixture
@@ -96,7 +98,10 @@ def test_a_factorys_object_declares_it_and_the_figure_follows(interface, similar
 @pytest.mark.parametrize("similarity", KNOWN)
 def test_the_option_counts_before_what_the_object_declares(similarity, place):
     model = write(place, 'similarity = "cosine"')
-    assert ndcg(place, model, "--similarity", similarity)[:2] == (similarity, pytest.approx(FIGURES[similarity], abs=1e-4))
+    assert ndcg(place, model, "--similarity", similarity)[:2] == (
+        similarity,
+        pytest.approx(FIGURES[similarity], abs=1e-4),
+    )
 
 
 @pytest.mark.parametrize("interface", INTERFACES)
@@ -182,7 +187,8 @@ def test_a_sentence_transformers_model_declares_it(similarity, tmp_path):
 def test_a_manifest_counts_before_the_model_and_the_option_before_both(similarity, tmp_path):
     save_static(tmp_path / "model", similarity_fn_name="dot")
     (tmp_path / "submission.yaml").write_text(
-        f"{{name: m, adapter: sentence-transformers, licence: MIT, source: {{folder: model}}, similarity: {similarity}}}"
+        "{name: m, adapter: sentence-transformers, licence: MIT, source: {folder: model}, "
+        f"similarity: {similarity}}}"
     )
     assert resolve(str(tmp_path), "cpu").info.similarity == similarity
     assert resolve(str(tmp_path), "cpu", Options(similarity="manhattan")).info.similarity == "manhattan"

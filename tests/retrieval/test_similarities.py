@@ -47,7 +47,7 @@ def naive(queries: np.ndarray, documents: np.ndarray, similarity: str) -> np.nda
 
 
 def drawn(seed: int, kind: str) -> tuple[Collection, np.ndarray, np.ndarray]:
-    """A collection with vectors; documents recur, and so do numbers, so that there are ties of equal and of other vectors.
+    """A collection with vectors; equal documents, and numbers that recur, make ties.
 
     Args:
         seed: of all that is drawn.
@@ -129,7 +129,9 @@ def test_scores_are_those_of_sentence_transformers(similarity, dimensions):
 def test_a_distance_that_float32_holds_is_measured_where_its_square_is_beyond_it(similarity):
     documents = np.array([[3e30, 0], [1e30, 0], [2e30, 0], [-1e30, 0]], np.float32)
     collection = _line(4)
-    table = count_outranked(DenseScorer(np.zeros((1, 2), np.float32), documents, similarity), collection, across_languages=True)
+    table = count_outranked(
+        DenseScorer(np.zeros((1, 2), np.float32), documents, similarity), collection, across_languages=True
+    )
     assert table.rank_in_pool.tolist() == [4]
     assert [name for name, _ in next(table.rankings.of_pool("*", np.arange(1), 4))] == ["d3", "d1", "d2", "d0"]
 

@@ -90,9 +90,7 @@ class BeirEncoder:
         return vectors
 
 
-def load(
-    model_id: str, place: str, name: str, device: str | None, similarity: Similarity | None = None
-) -> Model:
+def load(model_id: str, place: str, name: str, device: str | None, similarity: Similarity | None = None) -> Model:
     """The model that a factory makes.
 
     Args:

@@ -109,7 +109,9 @@ def give_prompts(model: Foreign, prompts: Mapping[Role, str], who: str) -> None:
     Raises:
         InputError: the model's wrapper takes no prompts.
     """
-    refused = InputError(f"{who}: its loader takes no prompts of others: leave out --query-prompt and --document-prompt")
+    refused = InputError(
+        f"{who}: its loader takes no prompts of others: leave out --query-prompt and --document-prompt"
+    )
     inner = inner_sentence_transformer(model)
     if inner is None:
         raise refused

@@ -124,9 +124,7 @@ def of_object(made: Foreign, who: str, given: Similarity | None = None) -> Simil
     return agreed(declared, function, who, wraps_sentence_transformer(made))
 
 
-def agreed(
-    declared: Similarity | None, function: Callable[..., Any], who: str, defaulted: bool = False
-) -> Similarity:
+def agreed(declared: Similarity | None, function: Callable[..., Any], who: str, defaulted: bool = False) -> Similarity:
     """What a model declares, if its function `similarity` computes that; what it computes, if nothing is declared.
 
     Args:
@@ -196,7 +194,5 @@ def _scores(queries: npt.NDArray[np.float32], documents: npt.NDArray[np.float32]
         products: Scores = x @ y.T
         return products
     apart = x[:, None] - y[None]
-    distances: Scores = (
-        np.sqrt((apart**2).sum(axis=2)) if similarity == "euclidean" else np.abs(apart).sum(axis=2)
-    )
+    distances: Scores = np.sqrt((apart**2).sum(axis=2)) if similarity == "euclidean" else np.abs(apart).sum(axis=2)
     return -distances

@@ -89,9 +89,7 @@ class Account:
         order = np.lexsort((own, np.repeat(np.arange(len(self.query)), np.diff(starts))))
         self._judgement = part.judged(block)[order]
         low, high = band(own, np.repeat(queries.error, np.diff(starts)), queries.kind)
-        self._judged = Judged(
-            starts, own[order], low[order], high[order], accounts.wanted.greater_ids[self._judgement]
-        )
+        self._judged = Judged(starts, own[order], low[order], high[order], accounts.wanted.greater_ids[self._judgement])
         self._tally = Tally(*(np.zeros(len(order), np.int32) for _ in range(3)))
         # Rankings of one language of documents stand together: see `Best`.
         first = column * len(accounts.wanted.queries) if accounts.heads.by_language else 0

@@ -152,9 +152,9 @@ def score_all(queries: Vectors, documents: Vectors, kind: int, scores: npt.NDArr
 
 @bare
 def scale_rows(vectors: Vectors, cosine: bool, scaled: Vectors, lengths: npt.NDArray[np.float64]) -> None:
-    """Fill `scaled` with the vectors, of length 1 for a cosine, and `lengths` with their lengths; a vector of zeros stays.
+    """Fill `scaled` with the vectors, of length 1 for a cosine, and `lengths` with the lengths of these, (texts,).
 
-    The lengths are those after scaling, (texts,).
+    A vector of zeros stays.
     """
     for row in range(vectors.shape[0]):
         total = 0.0

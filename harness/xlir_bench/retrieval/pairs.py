@@ -36,9 +36,7 @@ Scores = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint64]
 
 
-def scaled(
-    vectors: npt.NDArray[np.floating], similarity: Similarity
-) -> tuple[Vectors, npt.NDArray[np.float64]]:
+def scaled(vectors: npt.NDArray[np.floating], similarity: Similarity) -> tuple[Vectors, npt.NDArray[np.float64]]:
     """Vectors as scores take them, and their lengths.
 
     Each row is a function of that row alone. A vector of zeros has no direction: its cosine with everything is 0.
@@ -71,11 +69,11 @@ def scores_of(
     return scores
 
 
-def score_of(queries: Queries, query: int, documents: Documents, document: int) -> np.float32:
+def score_of(queries: Queries, query: int, documents: Documents, document: int) -> float:
     """The score of one pair."""
     from xlir_bench.retrieval.dot import pair_score
 
-    return pair_score(queries.vectors, query, documents.vectors, document, queries.kind)
+    return float(pair_score(queries.vectors, query, documents.vectors, document, queries.kind))
 
 
 def score_error(
@@ -84,7 +82,9 @@ def score_error(
     """How far a query's products may be from scores, as `blocks.Queries.error` means it; (queries,).
 
     Args:
-        terms, lengths, longest: see `product_error`.
+        terms: see `product_error`.
+        lengths: of the queries; (queries,).
+        longest: the length of the longest document.
         kind: how pairs are scored.
     """
     if kind == MANHATTAN:
