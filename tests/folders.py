@@ -21,7 +21,9 @@ ASKED = {
 CHINESE = {"d0": "苍鹭站在浅水里等小鱼。", "d1": "铜线把电流送到旧房子里。", "d2": "面包师在天亮以前揉面团。"}
 
 
-def write_folder(place: Path, documents: Mapping[str, str], queries: Mapping[str, str], judgements: str | Judged) -> Path:
+def write_folder(
+    place: Path, documents: Mapping[str, str], queries: Mapping[str, str], judgements: str | Judged
+) -> Path:
     """Write corpus.jsonl, queries.jsonl and qrels/test.tsv; judgements as the file's text or as triples."""
     (place / "qrels").mkdir(parents=True)
     for name, texts in (("corpus", documents), ("queries", queries)):

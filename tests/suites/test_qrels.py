@@ -7,10 +7,10 @@ import math
 
 import ir_measures
 import pytest
+from folders import ASKED, BIRDS, write_folder, write_suite
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from folders import ASKED, BIRDS, write_folder, write_suite
 from xlir_bench.errors import InputError
 from xlir_bench.suites import find, load
 from xlir_bench.suites.judged import table
@@ -193,7 +193,7 @@ def test_a_hash_of_the_plain_file_does_not_pass_a_compressed_one(tmp_path):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ('{"_id": 7, "text": "x"}', "write \"7\" in quotes"),
+        ('{"_id": 7, "text": "x"}', 'write "7" in quotes'),
         ('{"id": "a", "text": "x"}', "rename 'id'"),
         ('{"_id": null, "text": "x"}', "'_id' is missing or not a string$"),
     ],

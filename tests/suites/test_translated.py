@@ -72,8 +72,8 @@ def invoke(*arguments):
 def test_every_text_is_there_in_every_language_and_judgements_are_carried_over(tmp_path, checkpoint):
     place = tmp_path / "toy-mt"
     ran = invoke(
-        "suites", "translate", without_self_matches(beir(tmp_path / "en")), "--to", "sw,de", "--model", checkpoint, "--output", place,
-        "--beams", 2, "--device", "cpu", "--json",
+        "suites", "translate", without_self_matches(beir(tmp_path / "en")), "--to", "sw,de", "--model", checkpoint,
+        "--output", place, "--beams", 2, "--device", "cpu", "--json",
     )  # fmt: skip
     assert ran.exit_code == 0, ran.output
     assert json.loads(ran.stdout)["languages"] == [
