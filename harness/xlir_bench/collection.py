@@ -132,7 +132,7 @@ class Collection:
             languages share it; it is the unit that statistics resample.
         excluded: (query, document) pairs that a ranking leaves out, such as a query that is itself in the pool. A
             judgement of such a pair does not count.
-        notes: what a reader corrected in the files, one sentence each; not part of the fingerprint.
+        notes: what is wrong with the files and did not stop their reader, one sentence each; not in the fingerprint.
     """
 
     queries: Texts

@@ -226,11 +226,17 @@ def beir_suite():
     return suite.model_copy(update={"source": suite.source.model_copy(update={"sha256": {}}), "languages": ("en",)})
 
 
-def test_a_beir_folder_is_read_with_its_gains_and_without_self_matches(beir_suite, beir_folder):
+def test_a_beir_folder_is_read_with_its_gains(beir_suite, beir_folder):
     collection = load(beir_suite, beir_folder)
     assert collection.documents.texts == ["Title one", "two"]
     assert collection.queries.ids == ["q1", "q2"]
     assert collection.judgements.gain.tolist() == [2.0, 0.0]
+    assert len(collection.excluded) == 0
+
+
+def test_self_matches_are_left_out_where_the_suite_declares_it(beir_suite, beir_folder):
+    source = beir_suite.source.model_copy(update={"self_matches": "removed"})
+    collection = load(beir_suite.model_copy(update={"source": source}), beir_folder)
     assert (collection.excluded.query.tolist(), collection.excluded.document.tolist()) == ([1], [1])
 
 
@@ -244,7 +250,7 @@ def test_a_beir_folder_is_read_with_its_gains_and_without_self_matches(beir_suit
         ("queries.jsonl", '{"_id": "q1"}\n', r"queries\.jsonl:1: 'text' is missing"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td9\t1\n", r":2: the judgement points to document 'd9'"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq9\td1\t1\n", r":2: the judgement points to query 'q9'"),
-        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\n", r"test\.tsv:2: expected query id, document id"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\n", r"test\.tsv:2: expected 3 columns"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\tmuch\n", r"test\.tsv:2: expected"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\n", r"there are no queries"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t0\n", r"no query has a relevant document"),

@@ -39,6 +39,17 @@ def beir(folder: Path, documents=DOCUMENTS, queries=QUERIES, judged=JUDGED) -> P
     return folder
 
 
+def without_self_matches(folder: Path) -> Path:
+    """A declaration of the folder in which a query's own id is left out of its ranking."""
+    content = {
+        "name": "toy", "version": 1, "title": "Toy", "description": "d", "licence": "CC0-1.0", "citation": "none",
+        "languages": ["en"], "source": {"reader": "beir", "self_matches": "removed"},
+        "settings": {"monolingual": ["nDCG@10", "R@100", "RR@10"]},
+    }  # fmt: skip
+    (folder / "toy.yaml").write_text(yaml.safe_dump(content))
+    return folder / "toy.yaml"
+
+
 class Dictionary:
     """Translates the toy's words without a model."""
 
@@ -62,8 +73,8 @@ def invoke(*arguments):
 def test_every_text_is_there_in_every_language_and_judgements_are_carried_over(tmp_path, checkpoint):
     place = tmp_path / "toy-mt"
     ran = invoke(
-        "suites", "translate", beir(tmp_path / "en"), "--to", "sw,de", "--model", checkpoint, "--output", place,
-        "--beams", 2, "--device", "cpu", "--json",
+        "suites", "translate", without_self_matches(beir(tmp_path / "en")), "--to", "sw,de", "--model", checkpoint,
+        "--output", place, "--beams", 2, "--device", "cpu", "--json",
     )  # fmt: skip
     assert ran.exit_code == 0, ran.output
     assert json.loads(ran.stdout)["languages"] == [
@@ -88,7 +99,7 @@ def test_every_text_is_there_in_every_language_and_judgements_are_carried_over(t
     }
     codes = ("en", "sw", "de")
     assert judged == {(f"{x}:{q}", f"{y}:{d}", gain) for x in codes for y in codes for q, d, gain in JUDGED}
-    # BEIR's rule: a document that has a query's id is left out of its ranking, in every language.
+    # What the source declares: a document that has a query's id is left out of its ranking, in every language.
     left_out = zip(collection.excluded.query, collection.excluded.document, strict=True)
     assert {(ids[0][query], ids[1][document]) for query, document in left_out} == {
         (f"{x}:q1", f"{y}:q1") for x in codes for y in codes
@@ -142,7 +153,7 @@ def test_a_slice_of_a_beir_folder_is_translated_and_measured_as_the_original_in_
     queries = {query: queries[query] for query, _, _ in judged}
     source, place, results = beir(tmp_path / "en", documents, queries, judged), tmp_path / "mt", tmp_path / "results"
     ran = invoke(
-        "suites", "translate", source, "--to", "sw,yo", "--model", checkpoint, "--output", place, "--beams", 1,
+        "suites", "translate", source, "--to", "sw", "--model", checkpoint, "--output", place, "--beams", 1,
         "--no-filter",
     )  # fmt: skip
     assert ran.exit_code == 0, ran.output

@@ -61,9 +61,8 @@ class BeirSource(FileSource):
     qrels: str = _QRELS
     query_language: str | None = None
     document_language: Annotated[
-        tuple[str, ...] | None,
+        Annotated[tuple[str, ...], Field(min_length=1)] | None,
         BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
-        Field(min_length=1),
     ] = None
 
     @field_validator("query_language")

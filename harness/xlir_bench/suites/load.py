@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from xlir_bench.collection import Collection
@@ -41,9 +42,10 @@ def load(suite: Suite, data: Path | None = None, languages: Sequence[str] | None
     else:
         collection, where = source.collection(codes), f"suite {suite.name}"
     collection.validate(where, empty_documents=source.empty_documents)
-    for code in codes:
-        if code not in collection.languages and code != UNKNOWN_LANGUAGE:
-            raise InputError(f"{where}: it has no judged query and no document in {code}")
+    absent = [code for code in codes if code not in collection.languages]
+    if absent:
+        note = f"{' '.join(absent)}: there is no judged query and no document"
+        return replace(collection, notes=(*collection.notes, note))
     return collection
 
 

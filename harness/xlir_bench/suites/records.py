@@ -34,8 +34,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class Layout:
     """Which fields of a line are what.
 
-    The title may be missing or null, and the id may be a whole number, which is read as its digits; the rest are
-    strings.
+    The title may be missing or null; all else must be strings.
 
     Attributes:
         id: the field with the id.
@@ -229,20 +228,23 @@ def _record(raw: bytes, place: str, layout: Layout) -> tuple[str, str, str]:
         raise InputError(f"{place}: not JSON: {error}") from None
     if not isinstance(record, dict):
         raise InputError(f'{place}: expected an object with "{layout.id}" and "{layout.text}"')
-    record_id = record.get(layout.id)
-    if type(record_id) is int:
-        record_id = str(record_id)
-    if not isinstance(record_id, str):
-        other = next((name for name in ("_id", "id", "docid", "doc_id") if name != layout.id and name in record), None)
-        named = f"; its id seems to be {other!r}: call it {layout.id!r}" if other and layout.id not in record else ""
-        raise InputError(f"{place}: {layout.id!r} is missing or neither a string nor a whole number{named}")
-    for name in (layout.text, layout.language):
+    for name in (layout.id, layout.text, layout.language):
         if name is not None and not isinstance(record.get(name), str):
-            raise InputError(f"{place}: {name!r} is missing or not a string")
+            raise InputError(f"{place}: {name!r} is missing or not a string{_instead(record, name, layout)}")
     language = record[layout.language] if layout.language is not None else ""
     if layout.title is None:
-        return record_id, record[layout.text], language
+        return record[layout.id], record[layout.text], language
     title = record.get(layout.title)
     if title is not None and not isinstance(title, str):
         raise InputError(f"{place}: {layout.title!r} is not a string")
-    return record_id, f"{title or ''} {record[layout.text]}".strip(), language
+    return record[layout.id], f"{title or ''} {record[layout.text]}".strip(), language
+
+
+def _instead(record: dict[str, Any], name: str, layout: Layout) -> str:
+    """What a missing id may be called instead, or how one that is a number is to be written."""
+    if name != layout.id:
+        return ""
+    if name in record:
+        return f': write "{record[name]}" in quotes' if type(record[name]) is int else ""
+    other = next((one for one in ("_id", "id", "docid", "doc_id") if one in record), None)
+    return f"; rename {other!r}" if other else ""
