@@ -23,7 +23,8 @@ def collection(questions=40) -> Collection:
     """A question and an answer per language and number, some of them long; queries and documents share words."""
     ids = [(code, number) for code in CODES for number in range(questions)]
     texts = [
-        " ".join(f"{code}{(number * 7 + word) % 53}" for word in range(3 + (number * number) % 60)) for code, number in ids
+        " ".join(f"{code}{(number * 7 + word) % 53}" for word in range(3 + (number * number) % 60))
+        for code, number in ids
     ]
     names = [f"{code}:{number}" for code, number in ids]
     languages = [code for code, _ in ids]
