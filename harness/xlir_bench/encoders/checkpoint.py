@@ -328,5 +328,3 @@ def content_digest(folder: Path, backend: Backend = "torch") -> str:
             while part := file.read(_HASHED_AT_ONCE):
                 digest.update(part)
     return digest.hexdigest()
-
-

@@ -309,5 +309,3 @@ def _full_precision(model: Foreign) -> bool:
 
 def _size(vectors: Vectors) -> float:
     return float(np.linalg.norm(vectors, axis=1).max())
-
-

@@ -72,7 +72,7 @@ class Batch:
 
         Args:
             code: the language.
-            known: the codes of every language that a record may be in; a record may have any tag of it, such as `zh-CN`.
+            known: the codes of every language that a record may be in; a record may have any tag of it (`zh-CN`).
 
         Raises:
             InputError: a record is in another; the message names its line.
