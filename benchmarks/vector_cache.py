@@ -1,6 +1,6 @@
 """The cache of vectors beside what it was before (a file for each block), SQLite and LMDB.
 
-    python benchmarks/vector_cache.py [--vectors 1000000] [--width 384] [--folder DIR] [--part speed|trouble|paid]
+    python benchmarks/vector_cache.py [--vectors 1000000] [--width 384] [--folder DIR] [--part PART]
 
 speed: vectors are added in blocks of 128 (as answers of a server come) and of 2,048, the store is opened again, and all
 are looked up in blocks of 2,048, in the order in which they came and shuffled; then two processes add at once. Each
@@ -10,7 +10,9 @@ trouble: 20,000 vectors; one byte is changed somewhere in the files; a writer is
 folder may not be written; there are 64 descriptors. Printed is what is found, and what is lost, wrong or raised.
 
 paid: an encoder whose texts are paid for, on so many texts with 64 descriptors, killed again and again; how many texts
-were paid for twice. Then the time and memory of a dry run's counting of what is stored.
+were paid for twice.
+
+dry-run: the time and memory that it takes to count what is stored.
 
 LMDB is compared where the package `lmdb` is installed.
 """
@@ -38,7 +40,11 @@ import numpy as np
 from alone import alone, peak_mib
 from vector_layouts import LAYOUTS
 
-from xlir_bench.encoders.cache import VectorCache, keys_of
+from xlir_bench.collection import Collection, Judgements, Texts
+from xlir_bench.encoders import Model, ModelInfo, VectorCache
+from xlir_bench.encoders.cache import keys_of
+from xlir_bench.encoders.plan import plan
+from xlir_bench.encoders.random_encoder import RandomEncoder
 
 ASKED = 2048
 SMALL = 10_000
@@ -177,6 +183,7 @@ def add_limited(name: str, folder: Path, width: int, limit: tuple[int, int] | No
         resource.setrlimit(limit[0], (limit[1], limit[1]))
     try:
         add_all(store, np.arange(SMALL), width, 128, made_keys(SMALL))
+        store.close()
         store = LAYOUTS[name](folder, width)
         found, wrong = found_in(store, np.arange(SMALL), made_keys(SMALL))
     except BaseException as error:
@@ -254,14 +261,34 @@ def trouble(names: list[str], folder: Path, width: int) -> None:
             shutil.rmtree(place)
 
 
-def count_stored(folder: Path, count: int, how: str) -> dict[str, float]:
-    texts, codes = [str(number) for number in range(count)], ["en"] * count
-    before = peak_mib()
-    since = perf_counter()
-    store = VectorCache(folder).store("ef" * 32, "document")
-    keys = keys_of(texts, codes)
-    stored = int(store.contains(keys).sum()) if how == "contains" else len(store.find(keys)[0])
-    return {"stored": stored, "seconds": perf_counter() - since, "MiB": peak_mib() - before}
+def texts_of(count: int) -> Texts:
+    names = [str(number) for number in range(count)]
+    return Texts(names, names, ["en"] * count)
+
+
+def dry_run(folder: Path, count: int, width: int) -> dict[str, float]:
+    """What a dry run takes where all is stored, and what it takes without a cache."""
+    texts = texts_of(count)
+    collection = Collection(texts_of(0), texts, Judgements.of([]), [])
+    model = Model(ModelInfo("stored", "stored", "ab" * 32, details={"dimensions": width}), RandomEncoder())
+    told = {}
+    for what, cache in (("without", None), ("with", VectorCache(folder))):
+        since = perf_counter()
+        planned = plan(model, collection, cache)
+        told |= {what: perf_counter() - since, f"{what} MiB": peak_mib()}
+    return {**told, "stored": planned.stored}
+
+
+def dry_runs(folder: Path, count: int, width: int) -> None:
+    store = VectorCache(folder).store("ab" * 32, "document")
+    for begin in range(0, count, ASKED):
+        at = np.arange(begin, min(begin + ASKED, count))
+        store.add(keys_of([str(number) for number in at], ["en"] * len(at)), made_vectors(at, width))
+    told = alone(dry_run, folder, count, width)
+    click.echo(
+        f"\na dry run finds {told['stored']:,} of {count:,} texts stored: {told['with']:.1f} s and "
+        f"{told['with MiB'] - told['without MiB']:.0f} MiB more at the peak; {told['without']:.1f} s without a cache"
+    )
 
 
 def paid(folder: Path, count: int) -> None:
@@ -286,16 +313,15 @@ def paid(folder: Path, count: int) -> None:
         f"{int((times == 0).sum())} never paid for, {int((times - 1).sum())} again "
         f"(at most {128 * kills}: one answer a kill, not handed over yet)"
     )
-    for how in ("contains", "find"):
-        told = alone(count_stored, folder / "cache", count, how)
-        click.echo(f"counted by {how}: {int(told['stored']):,} stored, {told['seconds']:.1f} s, {told['MiB']:.0f} MiB")
 
 
 @click.command(help=__doc__)
 @click.option("--vectors", "count", default=1_000_000, show_default=True)
 @click.option("--width", default=384, show_default=True)
 @click.option("--folder", type=click.Path(path_type=Path), help="Where to write, 2 GB; a temporary folder by default.")
-@click.option("--part", "parts", multiple=True, type=click.Choice(["speed", "trouble", "paid"]), help="All by default.")
+@click.option(
+    "--part", "parts", multiple=True, type=click.Choice(["speed", "trouble", "paid", "dry-run"]), help="All by default."
+)
 def main(count: int, width: int, folder: Path | None, parts: tuple[str, ...]) -> None:
     names = [name for name in LAYOUTS if name != "LMDB" or importlib.util.find_spec("lmdb")]
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
@@ -307,6 +333,8 @@ def main(count: int, width: int, folder: Path | None, parts: tuple[str, ...]) ->
         if not parts or "paid" in parts:
             (place / "paid").mkdir()
             paid(place / "paid", count)
+        if not parts or "dry-run" in parts:
+            dry_runs(place / "dry", count, width)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xlir_bench.collection import Collection, Texts
-from xlir_bench.encoders.cache import VectorCache, keys_of
-from xlir_bench.encoders.encode import Distinct, distinct_texts
+from xlir_bench.encoders.cache import VectorCache, VectorStore, keys_of
+from xlir_bench.encoders.encode import BLOCK, Distinct, distinct_texts
 from xlir_bench.encoders.protocol import Encoder, Model, ModelInfo, PartwiseEncoder, Role, Tokenising
 from xlir_bench.encoders.returned import Batch, encoded
 from xlir_bench.external_code import external_code
@@ -111,8 +111,7 @@ class _Side:
 def _side(model: Model, role: Role, distinct: Distinct, cache: VectorCache | None) -> _Side:
     missing = np.arange(len(distinct))
     if cache is not None and model.info.vector_key:
-        store = cache.store(model.info.vector_key, role)
-        missing = np.flatnonzero(~store.contains(keys_of(distinct.texts, distinct.languages)))
+        missing = np.flatnonzero(~_stored(cache.store(model.info.vector_key, role), distinct))
     side = _Side(role, distinct, missing, None)
     if not isinstance(model.retriever, Tokenising):
         return side
@@ -123,6 +122,15 @@ def _side(model: Model, role: Role, distinct: Distinct, cache: VectorCache | Non
         with external_code(f"the tokenizer of {model.info.id} failed", f"on {batch}"):
             total = int(model.retriever.lengths(batch.texts, role=role, languages=batch.languages).sum())
     return _Side(role, distinct, missing, round(total * len(missing) / max(1, len(counted))))
+
+
+def _stored(store: VectorStore, distinct: Distinct) -> npt.NDArray[np.bool_]:
+    """Which texts have a stored vector, shape (texts,); block by block, so that their keys take no memory."""
+    stored = np.zeros(len(distinct), dtype=bool)
+    for begin in range(0, len(distinct), BLOCK):
+        block = slice(begin, begin + BLOCK)
+        stored[block] = store.contains(keys_of(distinct.texts[block], distinct.languages[block]))
+    return stored
 
 
 def _speed(encoder: Encoder, info: ModelInfo, side: _Side) -> tuple[float, int]:

@@ -162,7 +162,7 @@ class Index:
     """
 
     def __init__(self, parts: Sequence[npt.NDArray[np.void]]) -> None:
-        stored = np.concatenate([np.empty(0, _ROW), *parts])
+        stored = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, _ROW), *parts])
         self._row = np.lexsort((stored["low"], stored["high"]))
         self._high = stored["high"][self._row]
         self._low = stored["low"][self._row]
