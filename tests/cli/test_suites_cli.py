@@ -175,7 +175,7 @@ def test_a_suite_whose_files_are_pinned_says_so():
 
 
 def test_a_task_of_mteb_whose_data_are_not_here_is_a_missing_resource_offline(tmp_path):
-    pytest.importorskip("mteb", reason="install the extra `mteb`")
+    pytest.importorskip("mteb")
     import os
 
     done = xlir_bench("run", "random", "--suite", "mteb:SciFact", "--offline", "--output", tmp_path,

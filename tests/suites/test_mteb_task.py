@@ -14,7 +14,7 @@ from xlir_bench.languages import normalise
 from xlir_bench.suites import Group, find, load, look_up
 from xlir_bench.suites.mteb_task import subset_languages
 
-mteb = pytest.importorskip("mteb", reason="install the extra `mteb`")
+mteb = pytest.importorskip("mteb")
 
 SUBSETS = {
     "ara-deu": ["ara-Arab", "deu-Latn"],
