@@ -111,8 +111,14 @@ def _of_hub(asked: _Asked) -> Model:
 
 
 def _rounded(model: Model) -> Model:
-    """The model whose vectors are rounded to float16 where they are stored: another one, for its scores differ."""
+    """The model whose vectors are rounded to float16 where they are stored: another one, for its scores differ.
+
+    Raises:
+        InputError: no vectors of this model are stored.
+    """
     info = model.info
+    if not hasattr(model.retriever, "encode"):
+        raise InputError(f"{info.id}: --cache-as would have no effect: no vectors of it are stored; leave it out")
     digest = hashlib.sha256(f"{info.fingerprint} float16".encode()).hexdigest()
     details = {**info.details, "stored_as": "float16"}
     return replace(model, info=replace(info, name=f"{info.name}-float16", fingerprint=digest, details=details))
