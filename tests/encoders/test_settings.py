@@ -114,6 +114,12 @@ def test_pooling_is_a_sentence_transformers_model_s_own(minilm):
         resolve(str(minilm), "cpu", Options(pooling="cls"))
 
 
+def test_vectors_that_are_not_stored_are_not_rounded():
+    with pytest.raises(InputError, match=r"bm25: --cache-as would have no effect"):
+        resolve("bm25", options=Options(stored_as="float16"))
+    assert resolve("random", options=Options(stored_as="float16")).info.name == "random-float16"
+
+
 def test_a_default_that_nobody_set_is_no_setting():
     for adapter, used in USES.items():
         Settings().refuse_unused(adapter, used, "m")

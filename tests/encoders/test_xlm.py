@@ -26,7 +26,7 @@ def checkpoint(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def one_line(tmp_path_factory):
+def told(tmp_path_factory):
     pytest.importorskip("sacremoses")
     return small_models.save_xlm(tmp_path_factory.mktemp("xlm"))
 

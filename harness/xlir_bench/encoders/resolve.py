@@ -127,7 +127,14 @@ def _of_hub(asked: _Asked) -> Model:
 
 
 def _rounded(model: Model) -> Model:
-    """The model whose vectors are rounded to float16 where they are stored."""
+    """The model whose vectors are rounded to float16 where they are stored: another one, for its scores differ.
+
+    Raises:
+        InputError: no vectors of this model are stored.
+    """
+    if not hasattr(model.retriever, "encode"):
+        name = model.info.id
+        raise InputError(f"{name}: --cache-as would have no effect: no vectors of it are stored; leave it out")
     return replace(model, info=rounded(model.info, model.language_support, "float16"))
 
 
