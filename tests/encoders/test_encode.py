@@ -160,7 +160,7 @@ def nan_in_second(texts):
         ),
         (np.ones(2), "returned an array of shape (2,) for 2 texts"),
         (np.ones((2, 0)), "returned an array of shape (2, 0) for 2 texts"),
-        (None, "returned NoneType for 2 texts"),
+        (None, "returned NoneType that is not a matrix of numbers for 2 texts"),
         ([[1.0], [1.0, 2.0]], "returned list that is not a matrix of numbers for 2 texts"),
         (["a", "b"], "returned list that is not a matrix of numbers"),
         ({"vectors": 1}, "returned dict that is not a matrix of numbers"),

@@ -7,7 +7,7 @@ import pytest
 from xlir_bench.encoders import LanguageSupport, bundled, manifest
 from xlir_bench.encoders.checkpoint import Settings
 from xlir_bench.encoders.manifest import Languages
-from xlir_bench.errors import InputError
+from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.languages import LANGUAGES
 from xlir_bench.resources import folder
 
@@ -121,7 +121,7 @@ def test_what_is_no_manifest_is_said_in_one_line(read, text, message):
 
 
 def test_a_missing_or_unreadable_file_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(MissingResourceError, match="no such file"):
         manifest.read(tmp_path / "submission.yaml")
     (tmp_path / "latin.yaml").write_bytes("name: Größe".encode("latin-1"))
     with pytest.raises(InputError, match="not UTF-8"):
