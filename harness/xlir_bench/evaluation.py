@@ -20,7 +20,7 @@ from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, encode_text
 from xlir_bench.encoders.encode import keeping_vectors
 from xlir_bench.encoders.protocol import Abridging, Role
 from xlir_bench.encoders.returned import check_same_width
-from xlir_bench.encoders.verification import StoredCheck, packed_sample, unpacked_sample
+from xlir_bench.encoders.verification import StoredCheck, packed_sample
 from xlir_bench.engines import STREAMED_ABOVE, Streamed, Streaming, stream
 from xlir_bench.engines.records import Records
 from xlir_bench.errors import InputError, XlirError
@@ -321,14 +321,18 @@ def _ranked(
     if check is not None:
         texts_cache = check.usable(texts_cache)
     with keeping_vectors(texts_cache, model.info):
-        scorer, encoded, from_cache = _scorer(model, collection, texts_cache, progress)
+        scorer, encoded, from_cache = _scorer(model, collection, texts_cache, check, progress)
         encode_s = perf_counter() - since
         ranks = count_outranked(scorer, collection, across_languages=across, heads=heads, progress=progress)
     return Streamed(ranks, encode_s, encoded, from_cache, Records(None), check)
 
 
 def _scorer(
-    model: Model, collection: Collection, cache: VectorCache | None, progress: Progress
+    model: Model,
+    collection: Collection,
+    cache: VectorCache | None,
+    check: StoredCheck | None,
+    progress: Progress,
 ) -> tuple[Scorer, int, int]:
     """Scores of the collection by the model, with the number of texts that were encoded and that the cache held."""
     retriever = model.retriever
@@ -337,6 +341,9 @@ def _scorer(
     documents = encode_texts(retriever, model.info, collection.documents, "document", cache=cache, progress=progress)
     queries = encode_texts(retriever, model.info, collection.queries, "query", cache=cache, progress=progress)
     check_same_width(model.info, queries.vectors, documents.vectors)
+    if check is not None:
+        check.learn("query", queries.vectors)
+        check.learn("document", documents.vectors)
     scorer = DenseScorer(queries.vectors, documents.vectors, model.info.similarity)
     return scorer, queries.encoded + documents.encoded, queries.from_cache + documents.from_cache
 
@@ -366,17 +373,5 @@ def _finished(path: Path, model: Model, suite: Suite, collection: Collection) ->
         log.warning("%s is not finished and is measured again: %s", path, fault)
         return None
     check = StoredCheck.of(model, collection)
-    return earlier if check is None or _still_gives(check, path) else None
-
-
-def _still_gives(check: StoredCheck, path: Path) -> bool:
-    """Whether a model that is code still gives the vectors that a result was measured with."""
-    try:
-        stored = unpacked_sample(sample_path(path).read_bytes())
-    except OSError:
-        return False
-    if stored is None or check.agrees(stored):
-        return stored is not None
-    if check.repeats():
-        check.warn(f"the result {path} and all vectors")
-    return False
+    sample = sample_path(path).read_bytes() if sample_path(path).is_file() else None
+    return earlier if check is None or check.confirms(sample, f"the result {path} and all vectors") else None

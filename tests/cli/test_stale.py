@@ -235,9 +235,9 @@ def test_two_collections_in_folders_of_one_name_are_both_measured_and_both_kept(
         runs = path.with_suffix(".runs") / "monolingual"
         [qrels], [ranking] = runs.glob("*.qrels"), runs.glob("*.run")
         computed = ir_measures.calc_aggregate(
-            [ir_measures.RR @ 10], ir_measures.read_trec_qrels(str(qrels)), ir_measures.read_trec_run(str(ranking))
+            [ir_measures.RR], ir_measures.read_trec_qrels(str(qrels)), ir_measures.read_trec_run(str(ranking))
         )
-        assert computed[ir_measures.RR @ 10] == pytest.approx(value)
+        assert computed[ir_measures.RR] == pytest.approx(value)
     again = cli("run", "bm25", "--suite", fields[1], "--suite", fields[0], "--output", "out", "--top-k", 4)
     assert again.stderr.count("finished by an earlier run") == 2
 
@@ -287,6 +287,14 @@ def test_everything_downstream_tells_collections_of_one_name_apart(cli, fields, 
     assert len(list((tmp_path / "trec" / "bm25").rglob("*.run"))) == 2
     assert len(list((tmp_path / "mteb").rglob("en*.json"))) == 4
     assert cli("report", "out", "--output", "site").returncode == 0
+
+
+def test_a_folder_that_is_named_is_read_though_the_data_folder_has_one_of_its_name(cli, fields, tmp_path, monkeypatch):
+    monkeypatch.setenv("XLIR_BENCH_DATA", str(tmp_path / "medical"))
+    done = cli("run", "bm25", "--suite", "legal/en", "--data", "medical", "--output", "out")
+    assert done.returncode == 0, done.stderr
+    [(_, value)] = found_by_data(tmp_path / "out").values()
+    assert value == 1.0
 
 
 def test_the_mean_over_a_group_takes_each_collection_of_one_name_by_itself(cli, fields, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -195,10 +196,12 @@ def test_texts_that_are_paid_for_are_sampled_sparingly(tmp_path):
         def encode_parts(self, texts, *, role, languages):
             yield np.arange(len(texts)), self.encode(texts, role=role, languages=languages)
 
-    cache = VectorCache(tmp_path)
-    evaluate(Model(model().info, Paid()), SUITE, COLLECTION, cache=cache)
+    cache = VectorCache(tmp_path / "cache")
+    first = Model(model().info, Paid())
+    run(first, SUITE, COLLECTION, tmp_path / "out", cache=cache)
+    assert max(Counter(first.retriever.encoded).values()) == 1
     again = Model(model().info, Paid())
-    evaluate(again, SUITE, COLLECTION, cache=cache)
+    assert not run(again, SUITE, COLLECTION, tmp_path / "out", cache=cache).measured_now
     assert len(again.retriever.encoded) == 2 * len(CODES)
 
 

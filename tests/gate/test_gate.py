@@ -10,6 +10,7 @@ import pytest
 from xlir_bench.analysis import Run
 from xlir_bench.errors import InputError
 from xlir_bench.gate import Figure, Policy, Rule, gate
+from xlir_bench.gate.github import summary, workflow_commands
 
 BUDGET = Policy(rules=(Rule(budget=0.05),))
 
@@ -258,3 +259,33 @@ def test_a_budget_that_no_test_could_ever_see_passed_is_refused(make_run):
     with pytest.raises(InputError, match=r"no test can prove a loss on 4 questions,.* it takes 6"):
         gate([small], [small], Policy(rules=(Rule(setting="monolingual", budget=0.1),)))
     assert gate([small], [small], Policy(rules=(Rule(setting="monolingual", floor=0.0),))).passed
+
+
+def named(run, fingerprint):
+    """A run whose model has another fingerprint."""
+    model = run.result.model.model_copy(update={"fingerprint": fingerprint})
+    return replace(run, result=run.result.model_copy(update={"model": model}))
+
+
+def test_a_model_that_is_compared_with_itself_is_said_to_be(make_run):
+    run = make_run()
+    report = gate([run], [run], BUDGET)
+    assert report.passed
+    digits = run.result.model.fingerprint[:12]
+    assert report.notice == f"candidate and baseline are the same model (fingerprint {digits}): nothing was compared"
+    assert report.as_dict()["same_model"] is True
+    assert "nothing was compared" in summary(report)
+    assert any(
+        line.startswith("::warning title=gate::candidate and baseline are") for line in workflow_commands(report)
+    )
+
+
+def test_one_fingerprint_with_other_ranks_is_said_to_hide_a_change(make_run):
+    report = gate([named(make_run("a", shift=-2.0), "f" * 64)], [named(make_run("b"), "f" * 64)], BUDGET)
+    assert "rank differently" in report.notice
+
+
+def test_two_models_have_no_notice(make_run):
+    report = gate([make_run("a")], [make_run("b")], BUDGET)
+    assert report.notice is None
+    assert report.as_dict()["same_model"] is False

@@ -32,7 +32,7 @@ def state_of(model: Foreign) -> str | None:
     tensors = list(_tensors(model))
     if not tensors:
         return None
-    return digest_of(*tensors, json.dumps(_configuration(model), sort_keys=True, default=repr), *_tokenizers(model))
+    return digest_of(*tensors, json.dumps(_configuration(model), sort_keys=True, default=_plain), *_tokenizers(model))
 
 
 def held_by(made: Foreign) -> str:
@@ -113,6 +113,12 @@ def _configuration(model: Foreign) -> dict[str, Any]:
     return parts
 
 
+def _plain(value: object) -> str:
+    """A value that JSON does not know. What is printed with its address in memory counts by its type alone."""
+    printed = repr(value)
+    return f"{type(value).__module__}.{type(value).__qualname__}" if " at 0x" in printed else printed
+
+
 def _has(model: Foreign, name: str) -> bool:
     try:
         return getattr(model, name, None) is not None
@@ -144,5 +150,12 @@ def _described(tokenizer: Foreign) -> str:
             state.pop(name, None)
         return json.dumps([_name(tokenizer), settings, state], sort_keys=True)
     vocabulary = tokenizer.get_vocab() if callable(getattr(tokenizer, "get_vocab", None)) else {}
-    own = getattr(tokenizer, "init_kwargs", {})
-    return json.dumps([_name(tokenizer), settings, vocabulary, repr(sorted(own.items(), key=str))], sort_keys=True)
+    # Where files of the tokenizer lie does not count; what is in them does.
+    own = {
+        str(name): _plain(value)
+        for name, value in getattr(tokenizer, "init_kwargs", {}).items()
+        if not str(name).endswith(("_file", "_path"))
+    }
+    pieces = getattr(tokenizer, "sp_model", None)
+    model = hashlib.sha256(pieces.serialized_model_proto()).hexdigest() if pieces is not None else None
+    return json.dumps([_name(tokenizer), settings, vocabulary, own, model], sort_keys=True)

@@ -84,6 +84,12 @@ class StoredCheck:
         keys = {role: self._keys(role, self._rows(role)) for role in self._sides}
         return SampleVectors(keys, found)
 
+    def learn(self, role: Role, vectors: Vectors) -> None:
+        """Take texts that are paid for from vectors of a whole side, just encoded or verified; (texts, dimensions)."""
+        if self._paid:
+            for row in self._rows(role).tolist():
+                self._known.setdefault((role, row), vectors[row])
+
     def agrees(self, stored: SampleVectors | None) -> bool:
         """Whether stored vectors are of this sample and equal to what the model gives now, but for rounding."""
         if stored is None or set(stored.keys) != set(self._sides):
@@ -92,6 +98,20 @@ class StoredCheck:
         if any(not np.array_equal(stored.keys[role], now.keys[role]) for role in self._sides):
             return False
         return all(self._same(role, self._rows(role), stored.vectors[role]) for role in self._sides)
+
+    def confirms(self, content: bytes | None, what: str) -> bool:
+        """Whether a file with a sample has what the model gives now; see `packed_sample`.
+
+        Args:
+            content: the file's; None where there is none.
+            what: is discarded where the sample differs, which a warning then says.
+        """
+        stored = unpacked_sample(content) if content is not None else None
+        if stored is None or self.agrees(stored):
+            return stored is not None
+        if self.repeats():
+            self.warn(what)
+        return False
 
     def repeats(self) -> bool:
         """Whether the model gives the same vectors when it is asked twice; a warning says where it does not."""

@@ -20,7 +20,7 @@ from xlir_bench import __version__
 from xlir_bench.collection import Collection, Integers, Texts
 from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, Vectors, encode_texts
 from xlir_bench.encoders.returned import check_same_width
-from xlir_bench.encoders.verification import StoredCheck, packed_sample, unpacked_sample
+from xlir_bench.encoders.verification import StoredCheck, packed_sample
 from xlir_bench.engines.local import count_locally
 from xlir_bench.engines.records import Records
 from xlir_bench.engines.storage import Storage, storage
@@ -144,13 +144,9 @@ def _verified(place: Storage | None, check: StoredCheck, what: str) -> Storage |
     """A storage, without what it held of the model if that is stale; None if the model does not repeat itself."""
     if place is None:
         return None
-    content = place.read(_SAMPLE)
-    if content is not None and check.agrees(unpacked_sample(content)):
+    if check.confirms(place.read(_SAMPLE), what):
         return place
-    names = place.names()
-    if names and check.repeats():
-        check.warn(what)
-    for name in names:
+    for name in place.names():
         place.delete(name)
     if not check.repeats():
         return None

@@ -75,7 +75,7 @@ def _names(*sides: Sequence[Run]) -> _Names:
     found: dict[tuple[str, str], str] = {}
     several: set[str] = set()
     for runs in sides:
-        references = list({run.result.suite.fingerprint: run.result.suite for run in runs}.values())
+        references = [run.result.suite for run in runs]
         for suite, name in zip(references, distinct_names(references), strict=True):
             found[suite.name, suite.fingerprint] = name_of_data(suite)
             several |= {suite.name} if name != suite.name else set()

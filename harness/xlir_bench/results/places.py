@@ -54,6 +54,7 @@ def claim(output: Path, model: str, suite: SuiteReference, *, distinct: bool = F
         aside = plain.with_name(f"{name_of_data(there.suite)}.json")
         if aside == wanted:
             raise InputError(f"{wanted}: a result on other data is there: give another --output")
+        _at(aside, overwrite)
         log.warning("%s is a result on other data (%s): it is kept as %s", wanted, _data(there), aside.name)
         _move(wanted, aside)
         there = None

@@ -61,6 +61,8 @@ def locate(suite: Suite, data: Path | None, languages: Sequence[str]) -> Path:
     roots = [Path(root) for root in (data, os.environ.get("XLIR_BENCH_DATA")) if root]
     candidates = [place for root in roots for place in (root / suite.name, root)]
     candidates += [place for place in (suite.place, suite.place and suite.place / suite.name) if place]
+    if suite.named_by_folder and suite.place is not None:
+        candidates.insert(0, suite.place)
     candidates += [fetched_folder(suite.name), folder("suites") / suite.name]
     names = source.files(languages)
     for place in candidates:

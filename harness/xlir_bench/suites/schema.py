@@ -88,6 +88,7 @@ class Suite(BaseModel):
         expect: published counts, checked by `suites check`.
         machine_translated: what was translated by a machine, from what and by which; None where people wrote it all.
         place: the folder that the declaration was found in; its files are searched there too.
+        named_by_folder: whether that folder was named, and no file in it: its files are then searched there first.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -105,6 +106,7 @@ class Suite(BaseModel):
     expect: Expectation = Expectation()
     machine_translated: MachineTranslation | None = None
     place: Path | None = Field(default=None, exclude=True)
+    named_by_folder: bool = Field(default=False, exclude=True)
 
     @property
     def key(self) -> str:
