@@ -258,3 +258,39 @@ def test_a_table_that_a_terminal_cannot_hold_is_refused_but_not_json(results, tm
     assert "cannot be written as iso8859-1: give --output" in one_line(refused, 2)
     exported = xlir_bench("export", tmp_path / "a.json", "--format", "json", env=environment)
     assert json.loads(exported.stdout)[0]["model"]["name"] == "бм25"
+
+
+def interrupt(*arguments, **options):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "expected"), [(False, ""), (True, "training goes on from its newest checkpoint")]
+)
+def test_training_says_that_it_goes_on_only_where_there_is_a_checkpoint(tmp_path, monkeypatch, checkpoint, expected):
+    from types import SimpleNamespace
+
+    from xlir_bench.interrupts import kept
+    from xlir_bench.training import runner
+    from xlir_bench.training.job import Job
+
+    if checkpoint:
+        (tmp_path / "checkpoint-3").mkdir()
+    monkeypatch.setattr(runner, "_fitted", interrupt)
+    job = SimpleNamespace(workspace=tmp_path)
+    job.has_checkpoint = lambda: Job.has_checkpoint(job)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        runner._fit(job)
+    assert kept(stopped.value).startswith(expected)
+    assert bool(kept(stopped.value)) == checkpoint
+
+
+def test_a_download_says_that_what_arrived_is_kept(tmp_path, monkeypatch):
+    from xlir_bench.interrupts import kept
+    from xlir_bench.suites import download
+
+    monkeypatch.setattr(download, "_fill", interrupt)
+    monkeypatch.setattr(download, "is_offline", lambda: False)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        download.download("http://127.0.0.1:9/a", tmp_path / "a", None)
+    assert kept(stopped.value) == "what arrived is kept: the same command goes on from there"
