@@ -17,8 +17,8 @@ HOSTILE = "<script>alert(1)</script> | [x](javascript:1) ]]> ::error::x\n::stop-
 
 
 def report_of(*checks: Check) -> Report:
-    side = Side("model", "0" * 64, "1")
-    return Report(side, side, 0.05, checks)
+    candidate, baseline = Side("model", "0" * 64, "1"), Side("model", "1" * 64, "1")
+    return Report(candidate, baseline, 0.05, checks)
 
 
 def check(verdict="loss", suite="small", reason="lost .1") -> Check:
