@@ -27,7 +27,11 @@ NAME = "bm25"
 K1 = 1.5
 B = 0.75
 METHOD = "lucene"
-TOKENS = "NFKC, lower case; words of letters, marks and digits; bigrams of characters in scripts without spaces"
+TOKENS = (
+    "NFKC, lower case; words of letters, marks and digits; bigrams of characters in scripts without spaces "
+    "(Chinese, Japanese, Thai, Lao, Khmer, Burmese, Tibetan)"
+)
+"""Part of the fingerprint: to be changed with `tokenise`."""
 
 # Scripts of the language table that put no space between words, and the characters that their words are written in:
 # those of a Unicode script, without its punctuation where it has some. The mark of a long vowel belongs to no script,
