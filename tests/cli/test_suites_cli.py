@@ -149,7 +149,7 @@ def test_check_notices_texts_that_are_not_in_the_languages_script(tmp_path, own_
         (tmp_path / f"{code}.json").write_bytes((parallel_folder / f"{content}.json").read_bytes())
     done = xlir_bench("suites", "check", own_yaml("mixed"), "--data", tmp_path)
     assert done.returncode == 2
-    assert "th: 0% of the letters are Thai" in done.stderr
+    assert "th: 0% of the letters of its documents are Thai" in done.stderr
 
 
 def test_check_notices_another_fingerprint(tmp_path, own_yaml, parallel_folder):

@@ -193,7 +193,7 @@ def test_a_query_that_is_answered_in_a_language_that_was_not_chosen_takes_no_par
     [
         ({"_id": "d9", "text": "x"}, r"corpus\.jsonl:6: 'language' is missing or not a string"),
         ({"_id": "d9", "text": "x", "language": "de"}, r":6: the record's language is 'de'; declared are zh fa"),
-        ({"_id": "d0", "text": "x", "language": "fa"}, r"document 'd0' is in two languages, as zh:d0 and fa:d0|twice"),
+        ({"_id": "d0", "text": "x", "language": "fa"}, r"document 'd0' is in two languages, as fa:d0 and zh:d0"),
     ],
 )
 def test_a_record_whose_language_is_not_clear_is_refused(pooled, tmp_path, record, message):

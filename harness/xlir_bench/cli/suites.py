@@ -236,11 +236,9 @@ def _check(suite: Suite, data: Path | None, languages: tuple[str, ...] | None, a
             click.echo(f"{'fault' if finding.fault else 'note'}: {finding.text}")
         click.echo(f"fingerprint {collection.fingerprint}{'' if expected is None or not same else ', as published'}")
     wrong = [f"{row.language}: {problem}" for row in rows for problem in row.problems]
-    faults = [finding.text for finding in found if finding.fault]
-    if wrong and not faults:
-        raise InputError(f"suite {suite.name}: {len(wrong)} figures are not as they should be: {'; '.join(wrong)}")
-    if faults:
-        raise InputError(f"suite {suite.name}: {'; '.join([*wrong, *faults])}")
+    wrong += [finding.text for finding in found if finding.fault]
+    if wrong:
+        raise InputError(f"suite {suite.name}: {len(wrong)} faults: {'; '.join(wrong)}")
     if not same:
         raise InputError(f"suite {suite.name}: the fingerprint is not {str(expected)[:12]}...: texts or ids differ")
 
