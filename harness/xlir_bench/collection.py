@@ -7,7 +7,7 @@ A column is any sequence of strings: a list where the collection is small, a mem
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from xlir_bench.columns import Constant, Joined, column_digest, end_to_end
 from xlir_bench.errors import InputError
+from xlir_bench.judgements import Integers, Judgements, check_pairs
 
-Integers = npt.NDArray[np.int64]
+__all__ = ["SETTINGS", "Collection", "Integers", "Judgements", "LanguageSpan", "Setting", "Texts", "concatenate"]
 
 Setting = Literal["monolingual", "cross-lingual", "multilingual"]
 """Which pool a query searches: its own language, one other language, or everything."""
@@ -76,11 +77,16 @@ class Texts:
             found[run.language] = found.get(run.language, 0) + run.stop - run.start
         return dict(sorted(found.items()))
 
+    def language_numbers(self, rows: Integers) -> Integers:
+        """The languages of the texts at some positions, as places in `sizes`; (positions,)."""
+        place = {code: number for number, code in enumerate(self.sizes)}
+        starts = np.array([span.start for span in self.spans], dtype=np.int64)
+        numbers = np.array([place[span.language] for span in self.spans], dtype=np.int64)
+        return numbers[np.searchsorted(starts, rows, side="right") - 1]
+
     def languages_at(self, rows: Integers) -> npt.NDArray[np.str_]:
         """The language codes of the texts at some positions; (positions,)."""
-        starts = np.array([span.start for span in self.spans], dtype=np.int64)
-        codes = np.array([span.language for span in self.spans], dtype=np.str_)
-        return codes[np.searchsorted(starts, rows, side="right") - 1]
+        return np.array(list(self.sizes), dtype=np.str_)[self.language_numbers(rows)]
 
     @cached_property
     def rows_by_language(self) -> dict[str, Integers]:
@@ -89,35 +95,6 @@ class Texts:
         for run in self.spans:
             found[run.language].append(np.arange(run.start, run.stop, dtype=np.int64))
         return {code: np.concatenate(rows) for code, rows in found.items()}
-
-
-@dataclass(frozen=True)
-class Judgements:
-    """Which document answers which query.
-
-    Attributes:
-        query: position in the collection's queries, shape (judgements,), ascending.
-        document: position in its documents, shape (judgements,).
-        gain: graded relevance; above 0 is relevant, anything else is judged and not relevant; finite, shape
-            (judgements,).
-    """
-
-    query: Integers
-    document: Integers
-    gain: npt.NDArray[np.float64]
-
-    @staticmethod
-    def of(triples: Iterable[tuple[int, int, float]]) -> Judgements:
-        """From (query, document, gain) in any order; sorted by query, then document."""
-        rows = sorted(triples)
-        return Judgements(
-            np.array([row[0] for row in rows], dtype=np.int64),
-            np.array([row[1] for row in rows], dtype=np.int64),
-            np.array([row[2] for row in rows], dtype=np.float64),
-        )
-
-    def __len__(self) -> int:
-        return len(self.query)
 
 
 @dataclass(frozen=True)
@@ -263,7 +240,7 @@ class Collection:
         if len(self.questions) != len(self.queries):
             raise InputError(f"{where}: {len(self.questions)} questions for {len(self.queries)} queries")
         for name, pairs in (("judgement", self.judgements), ("exclusion", self.excluded)):
-            _check_pairs(pairs, self, (name, where))
+            check_pairs(pairs, (self.queries.ids, self.documents.ids), (name, where))
         if self.relevant.any():
             return
         if (self.judgements.gain > 0).any():
@@ -351,40 +328,11 @@ def _renumber(pairs: Judgements, query_at: Integers, document_at: Integers) -> J
 
 def _pairs(collection: Collection, chosen: npt.NDArray[np.bool_]) -> frozenset[tuple[str, str]]:
     """The language pairs of some judgements, chosen by a mask."""
-    asked = collection.queries.languages_at(collection.judgements.query[chosen])
-    given = collection.documents.languages_at(collection.judgements.document[chosen])
-    return frozenset((str(x), str(y)) for x, y in np.unique(np.column_stack([asked, given]), axis=0).tolist())
-
-
-def _check_pairs(pairs: Judgements, collection: Collection, called: tuple[str, str]) -> None:
-    """Refuse judgements or exclusions that break what `Judgements` promises."""
-    name, where = called
-    shapes = [np.shape(column) for column in (pairs.query, pairs.document, pairs.gain)]
-    if len(set(shapes)) > 1 or len(shapes[0]) != 1:
-        raise InputError(f"{where}: the arrays of {name}s have the shapes {', '.join(map(str, shapes))}")
-    if not len(pairs):
-        return
-    if not all(np.issubdtype(np.asarray(rows).dtype, np.integer) for rows in (pairs.query, pairs.document)):
-        raise InputError(f"{where}: {name}s name queries and documents by position; these are not whole numbers")
-    if not np.issubdtype(np.asarray(pairs.gain).dtype, np.number) or not np.isfinite(pairs.gain).all():
-        raise InputError(f"{where}: a {name} has a gain that is not a finite number")
-    for kind, rows, side in (
-        ("query", pairs.query, collection.queries),
-        ("document", pairs.document, collection.documents),
-    ):
-        if rows.min() < 0 or rows.max() >= len(side):
-            wrong = int(rows.min() if rows.min() < 0 else rows.max())
-            raise InputError(f"{where}: a {name} points to {kind} {wrong}; there are {len(side)}")
-    if (pairs.query[1:] < pairs.query[:-1]).any():
-        raise InputError(f"{where}: {name}s are not in the order of their queries; make them with Judgements.of")
-    keys = np.sort(pairs.query.astype(np.int64) * len(collection.documents) + pairs.document)
-    twice = keys[1:][keys[1:] == keys[:-1]]
-    if len(twice):
-        query, document = divmod(int(twice[0]), len(collection.documents))
-        raise InputError(
-            f"{where}: query {collection.queries.ids[query]!r} and document {collection.documents.ids[document]!r} "
-            f"have more than one {name}; a pair is judged once"
-        )
+    queries, documents = list(collection.queries.sizes), list(collection.documents.sizes)
+    asked = collection.queries.language_numbers(collection.judgements.query[chosen])
+    given = collection.documents.language_numbers(collection.judgements.document[chosen])
+    found = np.unique(asked * len(documents) + given).tolist()
+    return frozenset((queries[key // len(documents)], documents[key % len(documents)]) for key in found)
 
 
 def _check_ids(side: Texts, kind: str, where: str) -> None:

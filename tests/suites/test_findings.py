@@ -213,3 +213,20 @@ def test_a_result_that_could_not_be_read_again_is_not_written(tmp_path):
 def test_the_bundled_suite_has_no_fault():
     assert faults("xlir-mini") == ""
     assert findings(find("xlir-mini"), load(find("xlir-mini"))) == []
+
+
+def test_runs_of_a_search_and_their_judgements_have_the_queries_that_count_as_0(tmp_path):
+    import ir_measures
+
+    place = write_folder(tmp_path / "en", BIRDS, ASKED, [("0", "0", 1), ("1", "1", 1), ("2", "0", 0)])
+    result, _ = measured(place, tmp_path, "--top-k", "3")
+    (run,) = (tmp_path / "results").rglob("monolingual/*.run")
+    qrels = list(ir_measures.read_trec_qrels(str(run.with_suffix(".qrels"))))
+    assert {(qrel.query_id, qrel.doc_id, qrel.relevance) for qrel in qrels} == {
+        ("0", "0", 1),
+        ("1", "1", 1),
+        ("2", "0", 0),
+    }
+    found = ir_measures.calc_aggregate([ir_measures.nDCG @ 10], qrels, ir_measures.read_trec_run(str(run)))
+    assert result["summary"]["monolingual"]["nDCG@10"] == pytest.approx(found[ir_measures.nDCG @ 10])
+    assert found[ir_measures.nDCG @ 10] == pytest.approx(2 / 3)  # bm25 has both answers first

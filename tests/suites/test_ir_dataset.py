@@ -110,3 +110,67 @@ def test_what_the_library_does_not_have_is_refused(name, message):
 def test_data_that_are_not_here_are_a_missing_resource(no_network):
     with pytest.raises(MissingResourceError, match="ir_datasets:vaswani: its data cannot be loaded"):
         load(find("ir_datasets:vaswani"))
+
+
+def toy(name, judged, query_language="en", document_language="en"):
+    """Register a small dataset in which query and document q1 share an id."""
+    from ir_datasets.formats import BaseDocs, BaseQueries, GenericQuery, TrecQrel, TrecQrels
+    from ir_datasets.util import LocalDownload
+
+    class Documents(BaseDocs):
+        def docs_iter(self):
+            yield from (Document(key, "", f"text {key}") for key in ("q1", "d2", "d3"))
+
+        def docs_cls(self):
+            return Document
+
+        def docs_count(self):
+            return 3
+
+        def docs_lang(self):
+            return document_language
+
+    class Queries(BaseQueries):
+        def queries_iter(self):
+            yield from (GenericQuery(key, f"about {key}") for key in ("q1", "q2"))
+
+        def queries_cls(self):
+            return GenericQuery
+
+        def queries_lang(self):
+            return query_language
+
+    class Qrels(TrecQrels):
+        def qrels_iter(self):
+            yield from (TrecQrel(query, document, gain, "0") for query, document, gain in judged)
+
+    dataset = ir_datasets.Dataset(Documents(), Queries(), Qrels(LocalDownload("none"), {}))
+    if name not in ir_datasets.registry._registered:
+        ir_datasets.registry.register(name, dataset)
+
+
+def test_a_querys_own_id_is_left_out_in_arguana_and_quora_and_where_it_is_declared():
+    from xlir_bench.suites.ir_dataset import IrDatasetsSource
+
+    judged = [("q1", "q1", 1), ("q1", "d2", 1), ("q2", "d2", -1)]
+    toy("beir/quora/toy", judged)
+    toy("beir/fiqa/toy", judged)
+    quora, fiqa = (load(find(f"ir_datasets:beir/{name}/toy")) for name in ("quora", "fiqa"))
+    assert (quora.relevant.tolist(), fiqa.relevant.tolist()) == ([False, True, False], [True, True, False])
+    declared = IrDatasetsSource(reader="ir_datasets", id="beir/fiqa/toy", self_matches="removed")
+    assert declared.collection(["en"]).fingerprint == quora.fingerprint
+    assert quora.unanswered.tolist() == fiqa.unanswered.tolist() == [1]
+
+
+def test_its_judgements_are_read_with_the_same_care_as_a_files():
+    toy("local/conflict", [("q1", "d2", 1), ("q1", "d2", 2)])
+    with pytest.raises(InputError, match=r"ir_datasets:local/conflict:2: .* gain 2 here and 1 in line 1"):
+        load(find("ir_datasets:local/conflict"))
+    toy("local/repeated", [("q1", "d2", 1), ("q1", "d2", 1)])
+    assert "repeats an earlier judgement" in load(find("ir_datasets:local/repeated")).notes[0]
+
+
+def test_a_language_that_the_library_does_not_state_is_not_taken_from_the_other_side():
+    toy("local/half", [("q1", "d2", 1)], "en", None)
+    collection = load(find("ir_datasets:local/half"))
+    assert (set(collection.queries.languages), set(collection.documents.languages)) == ({"en"}, {"und"})

@@ -238,7 +238,7 @@ def _check(suite: Suite, data: Path | None, languages: tuple[str, ...] | None, a
     wrong = [f"{row.language}: {problem}" for row in rows for problem in row.problems]
     wrong += [finding.text for finding in found if finding.fault]
     if wrong:
-        raise InputError(f"suite {suite.name}: {len(wrong)} faults: {'; '.join(wrong)}")
+        raise InputError(f"suite {suite.name}: {len(wrong)} fault{'s' if len(wrong) > 1 else ''}: {'; '.join(wrong)}")
     if not same:
         raise InputError(f"suite {suite.name}: the fingerprint is not {str(expected)[:12]}...: texts or ids differ")
 
