@@ -21,7 +21,7 @@ from xlir_bench.errors import InputError
 from xlir_bench.results import load_ranks, ranks_path
 from xlir_bench.results.exchange import write_trec
 from xlir_bench.results.store import _write_ranks
-from xlir_bench.retrieval import count_outranked
+from xlir_bench.retrieval import Unanswered, count_outranked
 from xlir_bench.submissions.rerun import rerun
 from xlir_bench.submissions.tables import impossible, read_ranks
 
@@ -73,6 +73,14 @@ def test_any_score_that_was_touched_is_named(made, tmp_path_factory, where, by):
 
     rewrite(folder, touch)
     assert wrong(folder) == named
+
+
+def test_queries_that_are_added_as_without_a_relevant_document_are_named(complete):
+    """Zeros of queries that the suite does not have would lower a mean, and fewer of them raise it."""
+    number = int(table(complete).query.max()) + 1
+    rerank(complete, unanswered=Unanswered.listed([(number, "en:made-up", "made-up", "en", "en", "en:0.0.0")]))
+    assert "queries without a relevant document" in wrong(complete)
+    assert any(figure.startswith("monolingual en-en") for figure in wrong(complete))
 
 
 def test_a_mean_that_was_touched_is_named(complete):
