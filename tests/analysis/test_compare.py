@@ -161,4 +161,4 @@ def test_a_folder_of_several_suites_asks_for_one(results, tmp_path):
     found = CliRunner().invoke(cli, ["compare", str(folder), str(tmp_path)])
     assert isinstance(found.exception, InputError)
     assert "give --suite" in str(found.exception)
-    assert CliRunner().invoke(cli, ["compare", str(folder), str(tmp_path), "--suite", "xquad-r"]).exit_code == 0
+    assert CliRunner().invoke(cli, ["compare", str(folder), str(tmp_path), "--suite", "parallel"]).exit_code == 0

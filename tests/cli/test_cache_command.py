@@ -77,7 +77,7 @@ def test_prune_all_follows_no_link_and_says_what_it_left(stored, tmp_path):
 
 
 def test_files_of_an_earlier_version_are_pointed_out_and_pruned_alone(stored):
-    folder = VectorCache().folder / "vectors" / resolve("random").info.fingerprint / "query"
+    folder = VectorCache().folder / "vectors" / resolve("random").info.vector_key / "query"
     (folder / f"{'0a' * 16}.vectors").write_bytes(bytes(1500))
     assert "1.5 kB of it were written by an earlier version and are no longer read" in invoke("cache", "info")
     assert "removed files of an earlier version of 1 models, 1.5 kB" in invoke("cache", "prune", "--outdated")

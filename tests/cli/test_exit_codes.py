@@ -161,7 +161,7 @@ import numpy as np
 
 class Slow:
     def encode(self, texts, *, role, languages):
-        if len(texts) > 20:
+        if len(texts) > 200:  # more than are encoded to look whether stored vectors hold good
             open("started", "w").close()
             time.sleep(60)
         return np.array([[len(t), t.count("e"), 1] for t in texts], float)

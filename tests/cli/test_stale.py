@@ -40,6 +40,13 @@ ENCODER = """
 """
 
 
+class _Open(io.StringIO):
+    """Can be read after the command has closed it."""
+
+    def close(self) -> None:
+        self.flush()
+
+
 @pytest.fixture
 def cli(tmp_path, monkeypatch):
     """Runs the command in this process and an empty folder, with one cache for all runs."""
@@ -52,7 +59,7 @@ def cli(tmp_path, monkeypatch):
 
     def cli(*arguments: object) -> subprocess.CompletedProcess[str]:
         monkeypatch.setattr(sys, "argv", ["xlir-bench", *map(str, arguments)])
-        out, err = io.StringIO(), io.StringIO()
+        out, err = _Open(), _Open()
         handler = logging.StreamHandler(err)  # as a program without a handler of its own prints warnings
         handler.setLevel(logging.WARNING)
         logging.getLogger().addHandler(handler)

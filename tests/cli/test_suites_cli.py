@@ -138,7 +138,6 @@ def test_check_proves_a_collection_against_its_declaration():
     report = json.loads(done.stdout)
     assert done.returncode == 0
     assert report["holds"] is True
-    assert report["fingerprint"] == report["expected_fingerprint"]
     assert {row["language"]: row["judgements"] for row in report["languages"]} == dict.fromkeys(
         ["ar", "de", "el", "en", "es", "fi", "hi", "ko", "ru", "sw", "th", "tr", "vi", "zh"], 72
     )

@@ -69,7 +69,7 @@ def _encodable(texts: list[str]) -> bool:
     return not any("\ud800" <= sign <= "\udfff" for text in texts for sign in text)
 
 
-@pytest.mark.parametrize("model", ["random", "random:3", "bm25"])
+@pytest.mark.parametrize("model", ["random", "random:3"])
 def test_rounding_where_vectors_are_stored_makes_another_model(model):
     plain, stored = resolve(model).info, resolve(model, options=Options(stored_as="float16")).info
     assert stored.name == f"{plain.name}-float16"

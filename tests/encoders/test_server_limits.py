@@ -93,7 +93,7 @@ def test_empty_documents_rank_as_a_cosine_of_zero_and_the_result_counts_them(liv
     live.behaviour = no_empty
     documents = {f"d{n}": f"a document about {n}" for n in range(6)} | {"e0": "", "e1": "   "}
     queries = {f"q{n}": f"what is said of {n}" for n in range(6)}
-    place = folder_of(tmp_path / "some", documents, queries, {f"q{n}": f"d{n}" for n in range(6)})
+    place = folder_of(tmp_path / "en", documents, queries, {f"q{n}": f"d{n}" for n in range(6)})
     suite = find(str(place))
     collection = load(suite)
     result = evaluate(resolve("openai:some-model"), suite, collection).result

@@ -62,7 +62,7 @@ def test_folders_keep_their_names_on_disk_and_have_codes_in_the_suite(tmp_path):
     loaded = load(suite)
     assert loaded.queries.ids == ["en:q0", "en:q1", "pt:q0", "pt:q1", "zh:q0", "zh:q1"]
     assert [text.split()[0] for text in loaded.documents.texts] == ["house"] * 2 + ["casa"] * 2 + ["家"] * 2
-    assert [(row.language, row.script_share) for row in check(suite, load(suite, languages=["zh-CN"]))] == [
+    assert [(row.language, row.document_script_share) for row in check(suite, load(suite, languages=["zh-CN"]))] == [
         ("zh", pytest.approx(1 / 2))
     ]
 

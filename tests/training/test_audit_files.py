@@ -193,7 +193,7 @@ def test_the_exit_code_says_clean_or_contaminated(tmp_path, suite):
     (tmp_path / "leak.txt").write_text(f"{LEAK}\n")
     declaration = suite.place / "little.yaml"
     clean, leak = (run(tmp_path / name, "--suite", declaration) for name in ("clean.txt", "leak.txt"))
-    assert (clean.exit_code, leak.exit_code) == (0, 1)
+    assert (clean.exit_code, leak.exit_code) == (0, 4)
     assert clean.stdout.startswith("clean: of 3 texts of little 0 have leaked into 1 training texts")
     assert "leak.txt:1" in leak.stdout
     assert LEAK in leak.stdout

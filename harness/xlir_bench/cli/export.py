@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,12 +88,12 @@ def command(
 def _verified(entry: Entry, *, analysis: bool) -> Entry:
     """The entry, if its figures follow from the ranks beside it; where there are none, it is said on stderr."""
     from xlir_bench.analysis import following
-    from xlir_bench.results.exchange import Entry
 
     if not entry.has_ranks:
         click.echo(f"{entry.path}: not verified: there is no table of ranks beside it", err=True)
         return entry
-    return Entry(following(entry.result, entry.ranks(), str(entry.path), analysis=analysis), entry.path)
+    result = following(entry.result, entry.ranks(), str(entry.path), analysis=analysis)
+    return replace(entry, result=result)
 
 
 def _check_encodable(text: str, form: str) -> None:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from xlir_bench.languages import normalise
     from xlir_bench.training.build import Derivation
     from xlir_bench.training.store import Pair
 
@@ -83,6 +82,7 @@ def build(
     SQuAD-like files give X-X and X-Y rows, aligned texts X-Y rows (with --spans X-X rows too), and questions with
     passages X-X rows. The same seed makes the same rows.
     """
+    from xlir_bench.languages import normalise
     from xlir_bench.training.build import Derivation
     from xlir_bench.training.store import as_tables, write_pairs
 

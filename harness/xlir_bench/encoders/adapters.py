@@ -48,6 +48,7 @@ USES: Mapping[str, frozenset[str]] = {
     m2m100.NAME: _PROMPTED | {"pooling"},
     xlm.NAME: _PROMPTED | {"pooling"},
     "two-path": _PROMPTED,
+    mteb_registry.NAME: frozenset({"prompts", "similarity", "precision", "truncate_dim"}),
     server.NAME: frozenset({"prompts", "similarity", "max_length"}),
     precomputed.NAME: frozenset({"similarity"}),
     bm25.NAME: frozenset(),
@@ -56,5 +57,5 @@ USES: Mapping[str, frozenset[str]] = {
 }
 """The fields of `Settings` that each adapter uses; another that was set is refused, see `Settings.refuse_unused`.
 
-What a model of mteb's registry can use depends on mteb's loader; see `mteb_registry.make`.
+Some of mteb's loaders take less; see `mteb_registry.make`.
 """

@@ -175,15 +175,8 @@ def make(meta: Foreign, revision: str | None, device: str | None, settings: Sett
 
 
 def _refuse_unused(who: str, loader: str, settings: Settings) -> None:
-    """A setting that would be passed over is an error."""
-    names = settings.prompt_names or {}
+    """A setting that mteb's loader of this model would pass over is an error."""
     unused = {
-        "--pooling (pooling)": settings.pooling is not None,
-        "--max-length (max_length)": settings.max_length is not None,
-        "--backend (backend)": settings.backend != "torch",
-        "--batch-tokens": settings.batch_tokens is not None,
-        "--query-prompt-name": "query" in names,
-        "--document-prompt-name": "document" in names,
         "--no-registry": not settings.registry,
         "--precision (precision)": settings.precision != "float32" and loader not in _SAFE,
         "--truncate-dim (truncate_dim)": settings.truncate_dim is not None and loader not in _SAFE,

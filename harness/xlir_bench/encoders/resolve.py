@@ -289,7 +289,7 @@ def _from_mteb(asked: _Asked, name: str, revision: str | None, settings: Setting
     from xlir_bench.encoders import factory
 
     meta = mteb_registry.declared(name)
-    settings = asked.options.over(settings, pick_device(asked.device))
+    settings = _in_force(asked, settings, mteb_registry.NAME, pick_device(asked.device))
     made = mteb_registry.make(meta, revision, asked.device, settings)
     loaded = factory.of_mteb(made, mteb_registry.similarity_of(meta, made, settings.similarity))
     revision = revision or meta.revision
