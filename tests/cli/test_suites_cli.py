@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from made_data import QUESTIONS, write_beir
+from made_data import QUESTIONS, SENTENCES, write_beir
 
 
 def xlir_bench(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
@@ -54,7 +55,7 @@ def own_yaml(tmp_path):
     return write
 
 
-def test_fetch_gets_one_language_shows_its_hash_and_run_needs_nothing_more(own_yaml, served, tmp_path):
+def test_fetch_gets_one_language_shows_its_hash_and_run_needs_nothing_more(own_yaml, served, parallel_folder, tmp_path):
     url, asked = served
     suite = own_yaml("mine", source={"reader": "lareqa", "download": url + "/{file}"})
     assert "th.json: not fetched yet" in xlir_bench("suites", "show", suite).stdout
@@ -64,13 +65,12 @@ def test_fetch_gets_one_language_shows_its_hash_and_run_needs_nothing_more(own_y
     assert (report["new"], report["unpinned"]) == (["th.json"], ["th.json"])
     assert asked == ["/th.json"]
     shown = xlir_bench("suites", "show", suite).stdout
-    assert (
-        "th.json: SHA-256 c3a041864c3a9fb0b4dd91cfdf99cf36b411b3e704c58a303c97bc6dc786cfe4 at the first fetch" in shown
-    )
+    digest = hashlib.sha256((parallel_folder / "th.json").read_bytes()).hexdigest()
+    assert f"th.json: SHA-256 {digest} at the first fetch" in shown
     run = xlir_bench("run", "random", "--suite", suite, "--languages", "th", "--settings", "monolingual", "--offline",
                      "--output", tmp_path / "results", "--json")  # fmt: skip
     assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout)["scores"][0]["documents"] == 852
+    assert json.loads(run.stdout)["scores"][0]["documents"] == SENTENCES
     assert len(asked) == 1
 
 
