@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +18,7 @@ from xlir_bench.collection import Collection, Setting, Texts
 from xlir_bench.cores import available_cores
 from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, encode_texts
 from xlir_bench.encoders.encode import keeping_vectors
+from xlir_bench.encoders.identity import with_kept_documents
 from xlir_bench.encoders.protocol import Abridging, Role
 from xlir_bench.encoders.returned import check_same_width
 from xlir_bench.encoders.verification import StoredCheck, packed_sample
@@ -140,7 +141,7 @@ def evaluate(
     encode_s = clock.laps["encode_s"]
     result = Result(
         suite=reference(suite, collection),
-        model=_described(model, collection),
+        model=_described(_as_measured(model, cache), collection),
         zero_shot=_zero_shot(model, suite, collection),
         harness={"version": __version__},
         environment=environment(),
@@ -196,7 +197,7 @@ def run(
         overwrite=where.overwrite,
     )
     runs = None if where.top_k is None else runs_path(path)
-    earlier = _finished(path, model, suite, collection)
+    earlier = _finished(path, _as_measured(model, cache), suite, collection)
     if earlier is not None and (where.top_k is None or has_runs(earlier, path, where.top_k)):
         return SavedResult(earlier, path, measured_now=False, runs=runs)
     evaluation = evaluate(model, suite, collection, cache=cache, top_k=where.top_k, progress=progress)
@@ -221,6 +222,13 @@ def reference(suite: Suite, collection: Collection) -> SuiteReference:
         fingerprint=collection.fingerprint,
         languages=collection.languages,
     )
+
+
+def _as_measured(model: Model, cache: VectorCache | Streaming | None) -> Model:
+    """The model as a result identifies it: `--keep-embeddings` rounds documents."""
+    if not isinstance(cache, Streaming) or cache.keep is None or not isinstance(model.retriever, Encoder):
+        return model
+    return replace(model, info=with_kept_documents(model.info))
 
 
 def _described(model: Model, collection: Collection | None = None) -> ModelReference:

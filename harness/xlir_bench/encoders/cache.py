@@ -80,6 +80,21 @@ def keys_of(texts: Sequence[str], languages: Sequence[str]) -> Keys:
     return np.fromiter((key(text, code) for text, code in zip(texts, languages, strict=True)), "S16", len(texts))
 
 
+def rounded_to(vectors: Vectors, stored_as: StoredAs) -> Vectors:
+    """Vectors as they are after they were stored, shape (texts, dimensions), float32.
+
+    Raises:
+        InputError: a number is too large for float16.
+    """
+    if stored_as == "float32":
+        return vectors
+    with np.errstate(over="ignore"):
+        kept: Vectors = vectors.astype(np.float16).astype(np.float32)
+    if not np.isfinite(kept).all():
+        raise InputError("a vector has a number beyond 65,504, which float16 cannot hold: store float32")
+    return kept
+
+
 class VectorCache:
     """A folder of vectors of many models.
 
@@ -214,13 +229,7 @@ class VectorStore:
         Raises:
             InputError: a number is too large for float16.
         """
-        if self._cache.stored_as == "float32":
-            return vectors
-        with np.errstate(over="ignore"):
-            kept: Vectors = vectors.astype(np.float16).astype(np.float32)
-        if not np.isfinite(kept).all():
-            raise InputError("a vector has a number beyond 65,504, which float16 cannot hold: store float32")
-        return kept
+        return rounded_to(vectors, self._cache.stored_as)
 
     def _open(self, pairs: list[FilePair]) -> None:
         parts = [pair.read_keys() for pair in pairs]

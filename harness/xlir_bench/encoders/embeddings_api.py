@@ -20,6 +20,7 @@ from xlir_bench.encoders.checkpoint import Foreign, one_line, package
 from xlir_bench.encoders.cutting import says_too_long
 from xlir_bench.encoders.protocol import Vectors
 from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.offline import is_offline
 
 ATTEMPTS = 8
 TIMEOUT_S = 120.0
@@ -116,6 +117,8 @@ class Client:
             InputError: the server refuses every request, or answers with something else than vectors.
             MissingResourceError: it cannot be reached, or stays busy.
         """
+        if is_offline():
+            raise MissingResourceError(f"{self} is not asked: --offline or XLIR_BENCH_OFFLINE forbids the network")
         reason = ""
         for attempt in range(ATTEMPTS):
             pause = min(LONGEST_WAIT_S, 2.0**attempt) * random.uniform(0.5, 1.0)

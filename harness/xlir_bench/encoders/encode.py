@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xlir_bench.collection import Texts
-from xlir_bench.encoders.cache import VectorCache, VectorStore, keys_of
+from xlir_bench.encoders.cache import VectorCache, VectorStore, keys_of, rounded_to
 from xlir_bench.encoders.protocol import (
     FULL_ROUNDING,
     Encoder,
@@ -122,6 +122,8 @@ def encode_texts(
         stage.advance(len(filled))
     if result is None:
         result = np.empty((0, 0), np.float32)
+    # Whether or not there is a cache, so that figures do not depend on it.
+    result = rounded_to(result, info.stored_as)
     _tie_equal_texts(result, texts)
     return Encoded(result, count, len(distinct.texts) - count)
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from xlir_bench.encoders.protocol import FULL_ROUNDING, LanguageSupport, ModelInfo
 
@@ -81,12 +81,23 @@ def identified(info: ModelInfo, fields: VectorFields) -> ModelInfo:
     )
 
 
-def rounded(info: ModelInfo, language_support: LanguageSupport, stored_as: str) -> ModelInfo:
-    """The model whose vectors are rounded where they are stored: another one, for its scores differ."""
+def rounded(info: ModelInfo, language_support: LanguageSupport, stored_as: Literal["float32", "float16"]) -> ModelInfo:
+    """The model whose vectors are rounded as they are where they are stored: another one, for its scores differ."""
     adapter = str(info.details.get("adapter", ""))
-    fields = VectorFields(adapter, info.vector_key, {}, language_support, stored_as)
+    # The number rises when other vectors of a run come to be rounded.
+    fields = VectorFields(adapter, info.vector_key, {"rounding": 2}, language_support, stored_as)
     details = {**info.details, "stored_as": stored_as}
-    return identified(replace(info, name=f"{info.name}-{stored_as}", details=details), fields)
+    return identified(replace(info, name=f"{info.name}-{stored_as}", details=details, stored_as=stored_as), fields)
+
+
+def with_kept_documents(info: ModelInfo) -> ModelInfo:
+    """The model whose documents are kept as float16 on disk: its scores are others, its stored vectors the same."""
+    return replace(
+        info,
+        fingerprint=digest_of(info.fingerprint, "documents kept as float16"),
+        vectors_fingerprint=info.vector_key,
+        details={**info.details, "documents_stored_as": "float16"},
+    )
 
 
 def digest_of(*parts: str | bytes) -> str:

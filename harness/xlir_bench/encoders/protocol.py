@@ -148,6 +148,7 @@ class ModelInfo:
         verify_stored: whether the fingerprints cannot see all that decides a vector, as those of models that are code
             cannot. Before anything stored is used again, a sample of texts is then encoded and compared.
         rounding: relative difference between two vectors of one text up to which they count as equal.
+        stored_as: the type that all vectors are rounded to, whether or not they are stored.
     """
 
     id: str
@@ -160,6 +161,7 @@ class ModelInfo:
     vectors_fingerprint: str = ""
     verify_stored: bool = False
     rounding: float = FULL_ROUNDING
+    stored_as: Literal["float32", "float16"] = "float32"
 
     @property
     def vector_key(self) -> str:

@@ -158,16 +158,6 @@ def _named(asked: _Asked) -> Model | None:
     return _declared(replace(asked, name=name), package_folder("submissions") / model_id)
 
 
-def _changes_scores(options: Options) -> bool:
-    """Whether an option may make another model of a bundled one. Rounding where vectors are stored names itself."""
-    plain = Options(
-        batch_tokens=options.batch_tokens,
-        trust_remote_code=options.trust_remote_code,
-        stored_as=options.stored_as,
-    )
-    return options != plain
-
-
 def _of_scheme(asked: _Asked) -> Model | None:
     """A model of mteb's registry or of a server, if the id begins so."""
     scheme, _, rest = asked.model_id.partition(":")

@@ -85,7 +85,9 @@ class Unanswered:
         first: dict[tuple[int, str], int] = {}
         for number, document, language in zip(judged.query[chosen].tolist(), documents.tolist(), given, strict=True):
             first.setdefault((number, language), document)
-            if len(judged_in[queries.languages[number]]) > 1:
+            own = queries.languages[number]
+            # Where the whole pool is in one language, it is the pool of the judgements.
+            if judged_in[own] != {own} or len(collection.documents.sizes) == 1:
                 first.setdefault((number, WHOLE_POOL), document)
         return Unanswered.listed(
             (n, queries.ids[n], collection.questions[n], queries.languages[n], pool, collection.documents.ids[document])
