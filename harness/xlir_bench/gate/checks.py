@@ -34,7 +34,7 @@ def expand(policy: Policy, baseline: Mapping[str, Result], candidate: Mapping[st
     """
     found: dict[Figure, Asked] = {}
     for number, rule in enumerate(policy.rules, 1):
-        for name in baseline if ANY in rule.suite else _suites(rule.suite, baseline, candidate):
+        for name in baseline if ANY in rule.suite else _suites(rule.suite, {**candidate, **baseline}):
             for figure in _figures(rule, name, baseline.get(name) or candidate.get(name)):
                 _check_budget(rule.budget, figure.measure, number)
                 earlier = found.get(figure, Asked(figure, None, None))
@@ -48,18 +48,10 @@ def expand(policy: Policy, baseline: Mapping[str, Result], candidate: Mapping[st
     return list(found.values())
 
 
-def _suites(named: Iterable[str], baseline: Mapping[str, Result], candidate: Mapping[str, Result]) -> Iterator[str]:
-    """The suites that a rule names: what is called so, and all data of this suite's name, in the baseline.
-
-    Where the baseline has none, it is the candidate's. Data that the candidate alone has do not count otherwise: they
-    may be those of another run into the same folder.
-    """
+def _suites(named: Iterable[str], there: Mapping[str, Result]) -> Iterator[str]:
+    """The suites that a rule names: what is called so here, and all data that have this suite's name."""
     for name in named:
-        for side in (baseline, candidate):
-            found = [one for one, result in side.items() if name in {one, result.suite.name}]
-            if found:
-                break
-        yield from found or [name]
+        yield from [one for one, result in there.items() if name in {one, result.suite.name}] or [name]
 
 
 def _figures(rule: Rule, suite: str, result: Result | None) -> Iterator[Figure]:
