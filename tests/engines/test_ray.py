@@ -274,8 +274,8 @@ def test_vectors_are_kept_by_the_workers_and_read_by_either_engine(machines, par
     before = place.documents
     model = place.model()
     again = stream(model, parallel, Streaming(900, keep=kept), across_languages=True)
-    # Ten probes, and of each language six to look whether what is stored holds good.
-    looked_at = 10 + 6 * len(parallel.documents.sizes)
+    # Ten probes, and of each language six, twice, to look whether what is stored holds good.
+    looked_at = 10 + 2 * 6 * len(parallel.documents.sizes)
     judged = len(set(parallel.judgements.document.tolist()))
     assert place.documents - before <= looked_at + judged
     assert table(again.ranks) == table(first.ranks)

@@ -33,7 +33,7 @@ _FROM_SCORES = ("scores", "summary", "primary", "ties")
 _OF_THE_RELEASE = ("bias groups_", "bias notes_")
 """Depend on the release's table of languages and on its wording: computed again, and not compared."""
 
-_UNCOMPUTABLE = (ArithmeticError, LookupError, TypeError, ValueError)
+_UNCOMPUTABLE = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
