@@ -209,7 +209,6 @@ def load_ranks(path: Path) -> RankTable:
         MissingResourceError: there is no such file.
         InputError: it is not a table of ranks, or the leaders are not those of its queries.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
