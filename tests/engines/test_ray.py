@@ -279,7 +279,8 @@ def test_vectors_are_kept_by_the_workers_and_read_by_either_engine(machines, par
     judged = len(set(parallel.judgements.document.tolist()))
     assert place.documents - before <= looked_at + judged
     assert table(again.ranks) == table(first.ranks)
-    assert {path.suffix for path in Path(kept).rglob("*") if path.is_file()} == {".half"}
+    # The shards, and the sample by which the vectors of a model that is code are checked.
+    assert {path.suffix for path in Path(kept).rglob("*") if path.is_file()} == {".half", ".vectors"}
 
 
 def test_storage_that_a_worker_does_not_see_is_refused(machines, parallel, place):
