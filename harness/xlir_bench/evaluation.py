@@ -11,7 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
 
-from xlir_bench import __version__
 from xlir_bench.analysis import analysed, row_scores, summary_of
 from xlir_bench.analysis.intact import fault_of
 from xlir_bench.collection import Collection, Setting, Texts
@@ -42,6 +41,7 @@ from xlir_bench.results.exchange.runs import has_runs, write_runs
 from xlir_bench.results.store import runs_path
 from xlir_bench.retrieval import DenseScorer, Heads, LexicalScorer, RankTable, Scorer, count_outranked, default_heads
 from xlir_bench.suites import Suite, findings, measurable
+from xlir_bench.version import __version__
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,13 @@ class Evaluation:
     ranks: RankTable
     records: Records
     check: StoredCheck | None = None
+
+    def sample(self) -> bytes | None:
+        """Content of the file by which a model that is code is recognised; None for other models.
+
+        None as well for one that does not give the same vectors twice.
+        """
+        return packed_sample(self.check.sample()) if self.check is not None and self.check.repeats() else None
 
 
 @dataclass(frozen=True)
@@ -161,6 +168,23 @@ def evaluate(
     return Evaluation(result, ranks, ranked.records, ranked.check)
 
 
+def measured(
+    model: Model,
+    suite: Suite,
+    collection: Collection,
+    *,
+    cache: VectorCache | Streaming | None = None,
+    top_k: int | None = None,
+    progress: Progress = SILENT,
+) -> Evaluation:
+    """`evaluate`, with intervals and bias in the result; see there for arguments and errors."""
+    evaluation = evaluate(model, suite, collection, cache=cache, top_k=top_k, progress=progress)
+    since = perf_counter()
+    result = analysed(evaluation.result, evaluation.ranks)
+    timing = result.timing.model_copy(update={"analyse_s": round(perf_counter() - since, 4)})
+    return replace(evaluation, result=result.model_copy(update={"timing": timing}))
+
+
 def run(
     model: Model,
     suite: Suite,
@@ -170,7 +194,7 @@ def run(
     cache: VectorCache | Streaming | None = None,
     progress: Progress = SILENT,
 ) -> SavedResult:
-    """`evaluate` and `analysed`, kept in `output`; what an earlier run finished there is taken as it is.
+    """`measured`, kept in `output`; what an earlier run finished there is taken as it is.
 
     A result is finished if it answers the same question and the ranks beside it are whole and its own. That of a model
     that is code must also have vectors of a sample of texts beside it, and the model must still give them.
@@ -200,18 +224,12 @@ def run(
     earlier = _finished(path, _as_measured(model, cache), suite, collection)
     if earlier is not None and (where.top_k is None or has_runs(earlier, path, where.top_k)):
         return SavedResult(earlier, path, measured_now=False, runs=runs)
-    evaluation = evaluate(model, suite, collection, cache=cache, top_k=where.top_k, progress=progress)
-    since = perf_counter()
-    result = analysed(evaluation.result, evaluation.ranks)
-    timing = result.timing.model_copy(update={"analyse_s": round(perf_counter() - since, 4)})
-    result = result.model_copy(update={"timing": timing})
-    check = evaluation.check
-    sample = packed_sample(check.sample()) if check is not None and check.repeats() else None
-    save_at(path, result, evaluation.ranks, sample)
+    evaluation = measured(model, suite, collection, cache=cache, top_k=where.top_k, progress=progress)
+    save_at(path, evaluation.result, evaluation.ranks, evaluation.sample())
     if where.top_k is not None:
-        write_runs(result, evaluation.ranks, path, where.top_k, progress)
+        write_runs(evaluation.result, evaluation.ranks, path, where.top_k, progress)
     evaluation.records.clear()
-    return SavedResult(result, path, measured_now=True, runs=runs)
+    return SavedResult(evaluation.result, path, measured_now=True, runs=runs)
 
 
 def reference(suite: Suite, collection: Collection) -> SuiteReference:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xlir_bench import __version__
 from xlir_bench.analysis.analyse import analysed
 from xlir_bench.analysis.scores import row_scores, summary_of
 from xlir_bench.collection import SETTINGS, Setting
@@ -22,6 +21,7 @@ from xlir_bench.measures import parse
 from xlir_bench.results import Result, leaders_path, load_ranks, load_result, ranks_path
 from xlir_bench.results.exchange.table import spread
 from xlir_bench.retrieval import RankTable
+from xlir_bench.version import __version__
 
 _ROUNDING = 1e-9
 """Relative and absolute; scores are recomputed in the same arithmetic, perhaps by another release of numpy."""

@@ -191,10 +191,10 @@ def check(name: str, languages: tuple[str, ...] | None, sides: options.Sides, da
     language's queries and documents, and the fingerprint of the whole. Exit code 2 where something is wrong. Queries
     without a relevant document are counted. With --json, one object per suite, one per line.
     """
-    from xlir_bench.suites import expand
+    from xlir_bench.suites import expand, with_sides
 
     failures: dict[str, XlirError] = {}
-    chosen = options.with_sides(expand([name]), sides)
+    chosen = with_sides(expand([name]), **sides)
     for suite in chosen:
         try:
             _check(suite, data, languages, as_json)

@@ -134,7 +134,7 @@ class Site:
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Name and content of every file."""
-        draw = _Drawing(self)
+        draw = Drawing(self)
         yield (
             "leaderboard.json",
             data.document(self.sections, self.roster, self.tests, self.built).encode("utf-8", "replace"),
@@ -149,7 +149,7 @@ class Site:
         yield f"{PAGES}/history.html", draw.page("history", {"lines": history(self.sections, self.roster)})
         yield INDEX, self._index(draw)
 
-    def _index(self, draw: _Drawing) -> bytes:
+    def _index(self, draw: Drawing) -> bytes:
         payload = data.index_payload(self.sections, self.roster, self.tables)
         content = {
             "payload": Markup(data.embedded(payload)),  # no `<` in it
@@ -159,13 +159,13 @@ class Site:
         }
         return draw.page("index", content)
 
-    def _suite(self, draw: _Drawing, at: int) -> bytes:
+    def _suite(self, draw: Drawing, at: int) -> bytes:
         view = section_view(
             self.sections[at], self.tables[at], self.tests[at], self.maps[at], (self.sections, self.roster)
         )
         return draw.page("suite", {"view": view})
 
-    def _encoder(self, draw: _Drawing, participant: Participant) -> bytes:
+    def _encoder(self, draw: Drawing, participant: Participant) -> bytes:
         views = []
         for section, entrant in participant.entrants:
             at = self._places[section.anchor]
@@ -207,7 +207,7 @@ _SCRIPTS = {
 }
 
 
-class _Drawing:
+class Drawing:
     """The templates, with what every page has: style, scripts, policy, date, links."""
 
     def __init__(self, site: Site) -> None:
@@ -250,6 +250,13 @@ class _Drawing:
             style=Markup(self._style),  # the package's own file
             scripts=[Markup(script) for script in scripts],  # the package's own files
         ).encode("utf-8", "replace")  # a lone surrogate, which a result's JSON can carry, has no bytes
+
+    def piece(self, kind: str, content: Mapping[str, object]) -> str:
+        """A part of a page by the name of its template, to be put into a page of others."""
+        template = self._environment.get_template(f"{kind}.html.j2")
+        # The package's own style sheet, nested so that it reaches nothing outside of the piece.
+        style = ".xlir-bench {\n" + re.sub(r"(?m)^(\s*)(?::root|body|html)\b", r"\1&", self._style) + "\n}"
+        return template.render(**content, style=Markup(style)).encode("utf-8", "replace").decode()
 
 
 def _source_hash(content: str) -> str:

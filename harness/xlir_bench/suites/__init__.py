@@ -5,7 +5,7 @@ from xlir_bench.suites.check import LanguageCheck, check
 from xlir_bench.suites.fetch import Fetched, fetch, forget, forget_archives, obtain, pins
 from xlir_bench.suites.findings import Finding, findings, measurable
 from xlir_bench.suites.load import load
-from xlir_bench.suites.own import between
+from xlir_bench.suites.own import between, with_sides
 from xlir_bench.suites.schema import Group, Suite, read_suite
 
 __all__ = [
@@ -33,4 +33,5 @@ __all__ = [
     "read_suite",
     "shipped",
     "shipped_groups",
+    "with_sides",
 ]

@@ -132,6 +132,22 @@ def between(suite: Suite, query_language: str, document_languages: Sequence[str]
     return declare({**content, "place": suite.place})
 
 
+def with_sides(
+    suites: Sequence[Suite], query_language: str | None, document_language: str | Sequence[str] | None
+) -> list[Suite]:
+    """The suites, with their queries in one language and their documents in others where that was asked for.
+
+    Raises:
+        InputError: only one side was named, or a suite cannot have two.
+    """
+    if query_language is None and document_language is None:
+        return list(suites)
+    if query_language is None or document_language is None:
+        raise InputError("--query-language and --document-language belong together: give both")
+    documents = [document_language] if isinstance(document_language, str) else list(document_language)
+    return [between(suite, query_language, documents) for suite in suites]
+
+
 def _split(place: Path) -> str:
     """`test` where there is one, else the only split."""
     found = splits(place)

@@ -15,6 +15,7 @@ from xlir_bench.measures import parse
 from xlir_bench.suites.beir import BeirSource
 from xlir_bench.suites.ir_dataset import IrDatasetsSource
 from xlir_bench.suites.lareqa import LareqaSource
+from xlir_bench.suites.memory import MemorySource
 from xlir_bench.suites.miracl import MiraclSource
 from xlir_bench.suites.mteb_task import MtebSource
 from xlir_bench.suites.source import Sha256, codes_of
@@ -31,7 +32,8 @@ AnySource = Annotated[
     | Xm3600Source
     | MtebSource
     | IrDatasetsSource
-    | TranslatedSource,
+    | TranslatedSource
+    | MemorySource,
     Field(discriminator="reader"),
 ]
 Counts = int | dict[str, int]
@@ -126,6 +128,19 @@ class Suite(BaseModel):
         if not kept:
             raise InputError(f"suite {self.name} has no {' or '.join(settings)} setting; it has {', '.join(every)}")
         return self.model_copy(update={"settings": kept})
+
+    def with_measures(self, measures: Sequence[str] | None) -> Suite:
+        """The suite with these measures in all its settings, the first primary; None keeps its own.
+
+        Raises:
+            InputError: there is none, or one is unknown.
+        """
+        if measures is None:
+            return self
+        if isinstance(measures, str) or not measures:
+            raise InputError("measures is a list of at least one name, such as ['nDCG@10']")
+        names = tuple(dict.fromkeys(str(parse(name)) for name in measures))
+        return self.model_copy(update={"settings": dict.fromkeys(self.settings, names)})
 
     @model_validator(mode="before")
     @classmethod
