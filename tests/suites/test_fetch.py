@@ -14,12 +14,13 @@ from made_data import write_beir
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.suites import fetch, find, forget, forget_archives, load, obtain, pins
 from xlir_bench.suites.load import fetched_folder
+from xlir_bench.suites.schema import Expectation
 
 
 def changed(name: str, **source):
-    """A shipped suite whose files are elsewhere."""
+    """A shipped suite whose files are others, and elsewhere."""
     suite = find(name)
-    return suite.model_copy(update={"source": suite.source.model_copy(update=source)})
+    return suite.model_copy(update={"source": suite.source.model_copy(update=source), "expect": Expectation()})
 
 
 @pytest.fixture

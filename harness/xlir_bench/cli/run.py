@@ -82,11 +82,11 @@ def command(
     Results go to OUTPUT/MODEL/SUITE.json with a Parquet table of ranks beside it, and OUTPUT/index.html shows all of
     them. An interrupted run goes on where it was. With --json, one Result per line goes to stdout.
 
-    Of several collections with one name each result is OUTPUT/MODEL/SUITE-DIGITS.json, with digits of the data's
-    fingerprint; and an earlier result on other data under SUITE.json is kept under such a name. A file that cannot be
-    read as a result is never replaced without --overwrite.
+    Of several folders with one name, and of a collection with a shipped suite's name, a result is
+    OUTPUT/MODEL/SUITE-DIGITS.json, with digits of the data's fingerprint; and an earlier result on other data under
+    SUITE.json is kept under such a name. A file that cannot be read as a result is never replaced without --overwrite.
 
-    A suite's files are searched in DIR and in the cache, then fetched. Of several suites, one that fails does not stop
+    A suite's files are searched beside a path, in DIR and in the cache, then fetched. Of several suites, one that fails does not stop
     the others: it is named at the end, with the exit code of the first failure. A group's mean follows its suites.
     """
     from xlir_bench.encoders import Options, VectorCache, resolve
@@ -95,7 +95,7 @@ def command(
     from xlir_bench.evaluation import Output, run
     from xlir_bench.progress import bar
     from xlir_bench.results.store import check_writable
-    from xlir_bench.suites import DEFAULT_SUITE, expand, labels, obtain, shipped
+    from xlir_bench.suites import DEFAULT_SUITE, expand, is_official, labels, obtain
 
     asked = suites or (DEFAULT_SUITE,)
     chosen = options.with_sides(expand(asked), sides)
@@ -120,7 +120,7 @@ def command(
                 print_plan(label, plan(model, collection, cache), as_json)
                 continue
             click.echo(f"{model.info.id} on {label} ({' '.join(collection.languages)})", err=True)
-            distinct = names.count(suite.name) > 1 and (suite.place is not None or suite.name not in shipped())
+            distinct = names.count(suite.name) > 1 or not is_official(suite)
             if distinct:
                 _refuse_same_data(measured, label, (suite.name, collection.fingerprint))
             where = Output(output, top_k, distinct, overwrite)

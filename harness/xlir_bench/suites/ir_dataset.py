@@ -48,6 +48,10 @@ class IrDatasetsSource(LibrarySource):
         dataset = _dataset(self.id)
         return _stated(dataset.queries_lang()), _stated(dataset.docs_lang())
 
+    def independent(self, languages: Sequence[str]) -> bool:
+        """See `Source.independent`."""
+        return len(set(self.languages())) == 1
+
     def collection(self, languages: Sequence[str]) -> Collection:
         """See `LibrarySource.collection`."""
         dataset = _dataset(self.id)

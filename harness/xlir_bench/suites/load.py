@@ -15,6 +15,7 @@ from xlir_bench.errors import InputError, MissingResourceError, unknown_name
 from xlir_bench.files import cache_folder
 from xlir_bench.languages import UNKNOWN_LANGUAGE, normalise
 from xlir_bench.resources import folder
+from xlir_bench.suites.check import refuse_unexpected
 from xlir_bench.suites.schema import Suite
 from xlir_bench.suites.source import FileSource
 
@@ -23,8 +24,10 @@ log = logging.getLogger(__name__)
 _DIGITS = 16
 
 
-def load(suite: Suite, data: Path | None = None, languages: Sequence[str] | None = None) -> Collection:
-    """The suite's collection, validated.
+def load(
+    suite: Suite, data: Path | None = None, languages: Sequence[str] | None = None, *, expected: bool = True
+) -> Collection:
+    """The suite's collection, validated, and compared with what its declaration expects.
 
     Args:
         suite: what to load.
@@ -33,10 +36,12 @@ def load(suite: Suite, data: Path | None = None, languages: Sequence[str] | None
             the package. Nothing is downloaded.
         languages: a part of the suite's languages, as any tags that `languages.normalise` reads; all by default. Only
             their files are read. Where the language of a suite is not known (`und`), the one that is given here is it.
+        expected: refuse a collection with other counts than the declaration's `expect`, or another fingerprint.
 
     Raises:
         MissingResourceError: the files are nowhere.
-        InputError: a language is not the suite's, a file is damaged, or the collection cannot be scored.
+        InputError: a language is not the suite's, a file is damaged, or the collection cannot be scored or is not the
+            expected one.
     """
     codes = chosen_languages(suite, languages)
     source = suite.source
@@ -47,6 +52,8 @@ def load(suite: Suite, data: Path | None = None, languages: Sequence[str] | None
     else:
         collection, where = source.collection(codes), f"suite {suite.name}"
     collection.validate(where, empty_documents=source.empty_documents)
+    if expected:
+        refuse_unexpected(suite, collection, codes, where)
     absent = [code for code in codes if code not in collection.languages]
     if absent:
         note = f"{' '.join(absent)}: there is no judged query and no document"

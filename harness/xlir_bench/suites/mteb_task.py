@@ -57,6 +57,10 @@ class MtebSource(LibrarySource):
             raise unknown_name(f"subset of {self.task}", self.subset, found, f"it has {' '.join(list(found)[:20])}")
         return {self.subset: found[self.subset]}
 
+    def independent(self, languages: Sequence[str]) -> bool:
+        """See `Source.independent`."""
+        return all(queries == documents for queries, documents in self.pairs().values())
+
     def collection(self, languages: Sequence[str]) -> Collection:
         """See `LibrarySource.collection`. The languages of queries and of documents must both be asked for."""
         chosen = {name: pair for name, pair in self.pairs().items() if set(pair) <= set(languages)}

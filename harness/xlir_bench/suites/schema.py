@@ -69,9 +69,17 @@ class Expectation(BaseModel):
         return dict(zip(codes_of(counts, "the table", unknown=True), counts.values(), strict=True))
 
     @staticmethod
-    def count(counts: Counts | None, code: str) -> int | None:
-        """The number expected for a language; None where nothing is."""
-        return counts.get(code) if isinstance(counts, dict) else counts
+    def count(counts: Counts | None, code: str, among: Sequence[str]) -> int | None:
+        """The number expected for a language; None where nothing is.
+
+        Args:
+            counts: one for all languages, or one per language.
+            code: the language.
+            among: the languages that one number is for: those that have queries, or documents.
+        """
+        if isinstance(counts, dict):
+            return counts.get(code)
+        return counts if code in among else None
 
 
 class Suite(BaseModel):
@@ -90,7 +98,7 @@ class Suite(BaseModel):
         source: how it is read.
         settings: per setting, the names of its measures; the first is primary.
         optional_settings: likewise, of settings that are measured only where they are asked for by name.
-        expect: published counts, checked by `suites check`.
+        expect: published counts; a collection that has others is not measured.
         machine_translated: what was translated by a machine, from what and by which; None where people wrote it all.
         place: the folder that the declaration was found in; its files are searched there first. None for a suite
             that comes with the package or a library.

@@ -18,7 +18,7 @@ from xlir_bench.suites.names import (
     Beginning,
     FileName,
     FolderName,
-    Part,
+    checked_part,
     filled,
 )
 from xlir_bench.suites.stored import remember_hash
@@ -91,6 +91,10 @@ class Source(BaseModel):
         """Of some languages, those that have queries, and those that have documents: by default all have both."""
         return tuple(languages), tuple(languages)
 
+    def independent(self, languages: Sequence[str]) -> bool:
+        """Whether what a suite in these languages has in one of them is the same if the others are not read."""
+        return self.sides(languages) == (tuple(languages), tuple(languages))
+
 
 class FileSource(Source):
     """Base of the sources that read files of one folder.
@@ -107,7 +111,7 @@ class FileSource(Source):
     md5: dict[FileName, Md5] = {}
     download: AddressOfFile | dict[Beginning, AddressOfFile] | None = None
     archive: Archive | None = None
-    names: dict[str, Part] = {}
+    names: dict[str, str] = {}
 
     def called(self, language: str) -> str:
         """What names of files and fields have for a language, e.g. `pt-BR` for `pt`."""
@@ -115,7 +119,12 @@ class FileSource(Source):
 
     @field_validator("names")
     @classmethod
-    def _names_by_code(cls, names: dict[str, str]) -> dict[str, str]:
+    def _plain_names(cls, names: dict[str, str]) -> dict[str, str]:
+        for name in names.values():
+            try:
+                checked_part(name)
+            except ValueError as error:
+                raise ValueError(f"{name!r:.90} cannot be the name of a language in files: {error}") from None
         return dict(zip(codes_of(names, "the table"), names.values(), strict=True))
 
     @abstractmethod
