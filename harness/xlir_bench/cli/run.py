@@ -86,8 +86,9 @@ def command(
     OUTPUT/MODEL/SUITE-DIGITS.json, with digits of the data's fingerprint; and an earlier result on other data under
     SUITE.json is kept under such a name. A file that cannot be read as a result is never replaced without --overwrite.
 
-    A suite's files are searched beside a path, in DIR and in the cache, then fetched. Of several suites, one that fails does not stop
-    the others: it is named at the end, with the exit code of the first failure. A group's mean follows its suites.
+    A suite's files are searched where a path leads, in DIR and in the cache, then fetched. Of several suites, one that
+    fails does not stop the others: it is named at the end, with the exit code of the first failure. A group's mean
+    follows its suites.
     """
     from xlir_bench.encoders import Options, VectorCache, resolve
     from xlir_bench.encoders.plan import plan

@@ -155,6 +155,8 @@ def _loaded(name: str, split: str, subsets: list[str]) -> Any:  # noqa: ANN401
     task = _task(name, eval_splits=[split], **only)
     if split not in task.metadata.eval_splits:
         raise InputError(f"mteb:{name}: no split {split!r}; it has {' '.join(task.metadata.eval_splits)}")
+    if task.metadata.dataset.get("trust_remote_code"):
+        raise InputError(f"mteb:{name}: its data come by running the publisher's code, which is not done for a suite")
     try:
         task.load_data()
         task.convert_v1_dataset_format_to_v2(num_proc=None)
