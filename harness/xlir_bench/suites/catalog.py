@@ -51,7 +51,7 @@ def look_up(name: str) -> Suite | Group:
         declared = read_declaration(path)
         return declared if isinstance(declared, Group) else declared.model_copy(update={"place": path.parent.resolve()})
     if path.is_dir():
-        return declared_by_folder(path).model_copy(update={"named_by_folder": True})
+        return declared_by_folder(path)
     raise unknown_name("suite", name, [*shipped(), *shipped_groups()], _HINT)
 
 

@@ -16,6 +16,7 @@ from xlir_bench.suites.library import (
     library,
     library_version,
 )
+from xlir_bench.suites.names import LibraryName
 from xlir_bench.suites.stored import positions, read_records
 
 DOCUMENTS_FIRST = frozenset({"BelebeleRetrieval", "MLQARetrieval", "XPQARetrieval"})
@@ -37,9 +38,9 @@ class MtebSource(LibrarySource):
     empty_documents: ClassVar[bool] = True
 
     reader: Literal["mteb"]
-    task: str
-    split: str | None = None
-    subset: str | None = None
+    task: LibraryName
+    split: LibraryName | None = None
+    subset: LibraryName | None = None
 
     def pairs(self) -> dict[str, tuple[str, str]]:
         """Subset -> the codes of its queries and of its documents, of the subsets that are read.

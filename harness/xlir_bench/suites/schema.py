@@ -17,7 +17,8 @@ from xlir_bench.suites.ir_dataset import IrDatasetsSource
 from xlir_bench.suites.lareqa import LareqaSource
 from xlir_bench.suites.miracl import MiraclSource
 from xlir_bench.suites.mteb_task import MtebSource
-from xlir_bench.suites.source import Sha256, codes_of
+from xlir_bench.suites.names import check_files
+from xlir_bench.suites.source import FileSource, Sha256, codes_of
 from xlir_bench.suites.squad import SquadSource
 from xlir_bench.suites.translated import MachineTranslation, TranslatedSource
 from xlir_bench.suites.xm3600 import Xm3600Source
@@ -34,9 +35,13 @@ AnySource = Annotated[
     | TranslatedSource,
     Field(discriminator="reader"),
 ]
+MOST_OF_NAME = 120
+"""Characters of a suite's name: it is a part of names of files."""
+
 Counts = int | dict[str, int]
 Measures = Annotated[tuple[str, ...], Field(min_length=1)]
-_NAME = r"^[a-z0-9][a-z0-9._-]*$"
+SuiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=MOST_OF_NAME)]
+_OF_THE_PROGRAM = ("place", "by_layout")
 _LIBRARIES = ("mteb", "ir_datasets")
 
 
@@ -87,13 +92,14 @@ class Suite(BaseModel):
         optional_settings: likewise, of settings that are measured only where they are asked for by name.
         expect: published counts, checked by `suites check`.
         machine_translated: what was translated by a machine, from what and by which; None where people wrote it all.
-        place: the folder that the declaration was found in; its files are searched there too.
-        named_by_folder: whether that folder was named, and no file in it: its files are then searched there first.
+        place: the folder that the declaration was found in; its files are searched there first. None for a suite
+            that comes with the package or a library.
+        by_layout: whether nobody declared it: it follows from the layout of the files in `place`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=_NAME)
+    name: SuiteName
     version: int = Field(ge=1)
     title: str
     description: str
@@ -106,7 +112,7 @@ class Suite(BaseModel):
     expect: Expectation = Expectation()
     machine_translated: MachineTranslation | None = None
     place: Path | None = Field(default=None, exclude=True)
-    named_by_folder: bool = Field(default=False, exclude=True)
+    by_layout: bool = Field(default=False, exclude=True)
 
     @property
     def key(self) -> str:
@@ -170,6 +176,8 @@ class Suite(BaseModel):
     def _settings_of_the_source(self) -> Suite:
         if (problem := self.source.problem(self.languages)) is not None:
             raise ValueError(problem)
+        if isinstance(self.source, FileSource):
+            check_files(self.source.files(self.languages))
         queries, documents = self.source.sides(self.languages)
         pairs = [(x, y) for x in queries for y in documents]
         possible = {
@@ -198,7 +206,7 @@ class Group(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=_NAME)
+    name: SuiteName
     title: str
     description: str
     suites: tuple[str, ...] = Field(min_length=1)
@@ -213,6 +221,8 @@ def read_declaration(path: Path) -> Suite | Group:
     """
     content = read_yaml(path)
     group = isinstance(content, dict) and "suites" in content
+    if isinstance(content, dict) and (own := [name for name in _OF_THE_PROGRAM if name in content]):
+        raise InputError(f"{path}: not a {'group' if group else 'suite'}: {own[0]}: Extra inputs are not permitted")
     try:
         return Group.model_validate(content) if group else Suite.model_validate(content)
     except ValidationError as error:
