@@ -16,7 +16,7 @@ from xlir_bench.errors import InputError, MissingResourceError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ALWAYS_READ = 2 << 30
+ALWAYS_READ = 512 << 20
 """Bytes in memory that a file of any size may have."""
 
 RATIO = 100

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
-from guarded import Arena, Tally
+from guarded import Arena
 
 
 @pytest.fixture
@@ -17,7 +16,12 @@ def arena(tmp_path, monkeypatch, request):
     if not sys.platform.startswith("linux"):
         pytest.skip("needs the extra facts of /proc")
     made = Arena(tmp_path / "arena")
-    for name, folder in (("HOME", "home"), ("XLIR_BENCH_CACHE", "cache"), ("TMPDIR", "tmp"), ("XDG_CACHE_HOME", "cache")):
+    for name, folder in (
+        ("HOME", "home"),
+        ("XLIR_BENCH_CACHE", "cache"),
+        ("TMPDIR", "tmp"),
+        ("XDG_CACHE_HOME", "cache"),
+    ):
         monkeypatch.setenv(name, str(made.root / folder))
     monkeypatch.setattr(tempfile, "tempdir", str(made.root / "tmp"))
     monkeypatch.setenv("XLIR_BENCH_OFFLINE", "1")

@@ -27,7 +27,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
 import hypothesis
 from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
@@ -39,7 +38,7 @@ SECONDS = "XLIR_BENCH_FUZZ_SECONDS"
 SEED = "XLIR_BENCH_FUZZ_SEED"
 MOST_BYTES = 1 << 30
 MOST_SECONDS = 20
-LONGEST_MESSAGE = 2000
+LONGEST_MESSAGE = 4100
 
 _TOTAL = 20.0
 """Seconds that all tests of this folder share where `SECONDS` does not say; without it they draw the same inputs each
@@ -48,15 +47,28 @@ time."""
 _CHUNK = 50
 _LIMIT_ABOVE = 6 << 30
 _WRITES = frozenset(
-    "os.remove os.rename os.mkdir os.rmdir os.symlink os.link os.chmod os.chown os.truncate os.utime "
-    "shutil.rmtree shutil.move shutil.copyfile".split()
+    [
+        "os.remove",
+        "os.rename",
+        "os.mkdir",
+        "os.rmdir",
+        "os.symlink",
+        "os.link",
+        "os.chmod",
+        "os.chown",
+        "os.truncate",
+        "os.utime",
+        "shutil.rmtree",
+        "shutil.move",
+        "shutil.copyfile",
+    ]
 )
-_NETWORK = frozenset("socket.connect socket.getaddrinfo socket.gethostbyname socket.sendto socket.bind".split())
-_PROCESSES = frozenset("subprocess.Popen os.system os.exec os.posix_spawn os.fork os.forkpty".split())
+_NETWORK = frozenset(["socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.bind"])
+_PROCESSES = frozenset(["subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty"])
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
-class BrokenPromise(BaseException):  # noqa: N818  (no reader may catch it)
+class BrokenPromise(BaseException):
     """A reader did what no input may make it do."""
 
 
@@ -139,7 +151,8 @@ class Arena:
 
     def run(self, *arguments: object, codes: frozenset[int] = frozenset({0, 2, 3})) -> tuple[int, str, str]:
         """Run a command in this process; its exit code, stdout and stderr."""
-        out, err = io.StringIO(), io.StringIO()
+        # As `streams.take_over` sets them up.
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace", newline="") for _ in range(2))
 
         def call() -> int:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -150,7 +163,7 @@ class Arena:
                     sys.argv = before
 
         code = self.examine(call, seconds=3 * MOST_SECONDS)
-        said = err.getvalue()
+        printed, said = (_written(stream) for stream in (out, err))
         self.tally.accepted -= code != 0
         assert code in codes, (code, said[-2000:])
         assert "Traceback" not in said
@@ -160,7 +173,12 @@ class Arena:
             assert last.startswith(("xlir-bench: error: ", "Error: ")), said[-2000:]
             assert last.isprintable(), last
             assert len(last) < LONGEST_MESSAGE, last
-        return code, out.getvalue(), said
+        return code, printed, said
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    return stream.buffer.getvalue().decode()  # type: ignore[attr-defined]
 
 
 def fuzz(strategy: st.SearchStrategy[Any], examine: Callable[[Any], object], *, share: float = 0.05) -> None:
@@ -308,8 +326,3 @@ def _inside(arena: Arena, path: str) -> bool:
     if whole in {"/dev/null"} or "__pycache__" in whole or whole.startswith(tempfile.gettempdir() + "/numba"):
         return True
     return whole.startswith(f"{arena.root}/") and not whole.startswith(f"{arena.outside}/")
-
-
-def usage_error(code: int) -> bool:
-    """Whether click refused the command line itself."""
-    return code == click.UsageError.exit_code

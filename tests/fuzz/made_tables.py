@@ -78,17 +78,25 @@ def _changed(table: pa.Table, action: str, at: int, kind: str, number: int, head
     if action == "drop":
         return table.remove_column(place)
     if action == "rename":
-        return table.rename_columns([*names[:place], names[(place + 1) % len(names)] + "x" * (at % 2), *names[place + 1 :]])
+        return table.rename_columns(
+            [*names[:place], names[(place + 1) % len(names)] + "x" * (at % 2), *names[place + 1 :]]
+        )
     if action == "double":
         return table.append_column(name, column)
     if action == "type":
         return put(_of_type(TYPES[kind], rows, number))
     if action == "nulls":
-        return put(pa.nulls(rows, column.type) if at % 2 else pa.concat_arrays([pa.nulls(1, column.type), *column.chunks])[:rows])
+        return put(
+            pa.nulls(rows, column.type)
+            if at % 2
+            else pa.concat_arrays([pa.nulls(1, column.type), *column.chunks])[:rows]
+        )
     if action in {"number", "nan", "width", "reverse"}:
         return put(_numbers(column, action, at, number))
     if action in {"text", "one text"}:
-        texts = [("x" * 100_000 if at % 3 else "a\ud800b".encode("utf-8", "replace").decode())] + ["a"] * max(0, rows - 1)
+        texts = [("x" * 100_000 if at % 3 else "a\ud800b".encode("utf-8", "replace").decode())] + ["a"] * max(
+            0, rows - 1
+        )
         return put(pa.array([texts[0]] * rows if action == "one text" else texts[:rows]).dictionary_encode())
     if action == "shuffle":
         return table.take(np.random.default_rng(at).permutation(rows))

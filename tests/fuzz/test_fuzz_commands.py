@@ -8,7 +8,7 @@ import shutil
 
 import pyarrow.parquet as pq
 from guarded import fuzz
-from hostile import VALUES, as_json, content_of, documents, edited, edits, spoilings, spoiled
+from hostile import VALUES, as_json, content_of, documents, edited, edits, spoiled, spoilings
 from hypothesis import strategies as st
 from made_tables import changed, tables
 from test_fuzz_declarations import POLICIES, SUITES

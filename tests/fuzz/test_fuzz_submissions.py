@@ -10,7 +10,7 @@ import zipfile
 
 import pyarrow.parquet as pq
 from guarded import fuzz
-from hostile import VALUES, as_json, content_of, documents, edited, edits, spoilings, spoiled
+from hostile import VALUES, as_json, content_of, documents, edited, edits, spoiled, spoilings
 from hypothesis import strategies as st
 from made_tables import changed, tables
 
@@ -55,14 +55,22 @@ IMPORTED = {
         }
     ],
 }
-NAMES = ("results/xlir-mini.json", "README.md", "submission.yaml", "runs/xlir-mini/monolingual/de-de.run", "imported.json")
+NAMES = (
+    "results/xlir-mini.json",
+    "README.md",
+    "submission.yaml",
+    "runs/xlir-mini/monolingual/de-de.run",
+    "imported.json",
+)
 FOUL = ("../evil.json", "/tmp/evil.json", "a\0b", "a" * 300, "a\nb.md", "a\u202eb.md", "x.py", "results/.hidden.json")
 
 
 def _audit():
     from xlir_bench import resources
 
-    return json.loads((resources.folder("submissions") / "xlir-hybrid-static" / "audits" / "xlir-mini.json").read_text())
+    return json.loads(
+        (resources.folder("submissions") / "xlir-hybrid-static" / "audits" / "xlir-mini.json").read_text()
+    )
 
 
 _FOLDERS = st.fixed_dictionaries(
@@ -74,13 +82,19 @@ _FOLDERS = st.fixed_dictionaries(
         "leaders": st.none() | tables,
         "run": st.none() | spoilings,
         "link": st.none() | st.sampled_from(NAMES),
-        "more": st.lists(st.sampled_from((*NAMES, "a.py", "b c.md", "results/other.json", "results/x/y/z/w/a.json")), max_size=2),
+        "more": st.lists(
+            st.sampled_from((*NAMES, "a.py", "b c.md", "results/other.json", "results/x/y/z/w/a.json")), max_size=2
+        ),
     }
 )
 
 
 def test_fuzzed_submissions(arena, measured):
-    result, table, leaders = json.loads(measured.read_text()), pq.read_table(ranks_path(measured)), pq.read_table(leaders_path(measured))
+    result, table, leaders = (
+        json.loads(measured.read_text()),
+        pq.read_table(ranks_path(measured)),
+        pq.read_table(leaders_path(measured)),
+    )
     audit = _audit()
     place = arena.target / "given"
 
@@ -89,7 +103,9 @@ def test_fuzzed_submissions(arena, measured):
         arena.write("given/submission.yaml", content_of({"": MANIFEST}, drawn["manifest"]))
         arena.write("given/README.md", b"# given\n\n" + b"It counts words. " * 20)
         path = arena.write("given/results/xlir-mini.json", content_of({"": result}, drawn["result"]))
-        arena.write("given/audits/xlir-mini.json", spoiled(as_json(edited(audit, drawn["audit"][0])), drawn["audit"][1]))
+        arena.write(
+            "given/audits/xlir-mini.json", spoiled(as_json(edited(audit, drawn["audit"][0])), drawn["audit"][1])
+        )
         for made, whole, beside in ((drawn["table"], table, ranks_path), (drawn["leaders"], leaders, leaders_path)):
             sink = io.BytesIO()
             pq.write_table(changed(whole, made["edits"] if made else []), sink)
@@ -142,7 +158,14 @@ TASK = {
         ]
     },
 }
-META = {"name": "org/Model", "revision": "x", "license": "mit", "n_parameters": 7, "training_datasets": ["NQ"], "languages": ["deu-Latn"]}
+META = {
+    "name": "org/Model",
+    "revision": "x",
+    "license": "mit",
+    "n_parameters": 7,
+    "training_datasets": ["NQ"],
+    "languages": ["deu-Latn"],
+}
 _MTEB = st.fixed_dictionaries(
     {
         "task": documents({"": TASK}, ("json",)),
@@ -192,7 +215,8 @@ _ARCHIVES = st.fixed_dictionaries(
     {
         "kind": st.sampled_from(("zip", "stored", "tar", "gz", "xz", "bz2")),
         "entries": st.lists(st.tuples(st.sampled_from(_ENTRIES), st.integers(0, 5)), max_size=4),
-        "link": st.none() | st.tuples(st.sampled_from(_ENTRIES), st.sampled_from((b"1", b"2", b"3", b"6", b"L", b"S", b"x", b"g"))),
+        "link": st.none()
+        | st.tuples(st.sampled_from(_ENTRIES), st.sampled_from((b"1", b"2", b"3", b"6", b"L", b"S", b"x", b"g"))),
         "bytes": st.just([]) | spoilings,
     }
 )
@@ -203,16 +227,21 @@ def _archive(drawn):
     files = {name: b"{}\n" * _SIZES[size] for name, size in drawn["entries"]}
     if drawn["kind"] in {"zip", "stored"}:
         sink = io.BytesIO()
-        with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED if drawn["kind"] == "stored" else zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(
+            sink, "w", zipfile.ZIP_STORED if drawn["kind"] == "stored" else zipfile.ZIP_DEFLATED
+        ) as archive:
             for name, content in files.items():
-                archive.writestr(zipfile.ZipInfo(name.encode("utf-8", "replace").decode() or "x"), content[: 300_000])
+                archive.writestr(zipfile.ZipInfo(name.encode("utf-8", "replace").decode() or "x"), content[:300_000])
         return spoiled(sink.getvalue(), drawn["bytes"])
     links = []
     if drawn["link"]:
         info = tarfile.TarInfo(drawn["link"][0])
         info.type, info.linkname = drawn["link"][1], "../outside/secret.json"
         links.append(info)
-    plain = {name.encode("utf-8", "surrogateescape" if name != "\ud800" else "replace").decode("utf-8", "replace"): content for name, content in files.items()}
+    plain = {
+        name.encode("utf-8", "surrogateescape" if name != "\ud800" else "replace").decode("utf-8", "replace"): content
+        for name, content in files.items()
+    }
     return spoiled(_tar(plain, drawn["kind"], links), drawn["bytes"])
 
 

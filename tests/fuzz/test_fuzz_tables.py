@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from guarded import fuzz
-from hostile import spoilings, spoiled
+from hostile import spoiled, spoilings
 from hypothesis import strategies as st
 from made_tables import SWELLING, changed, tables, write_swelling
 

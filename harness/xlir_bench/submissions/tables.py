@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xlir_bench.errors import InputError
+from xlir_bench.errors import InputError, printable
 from xlir_bench.parquet_files import pieces, read_schema, size_in_memory
 from xlir_bench.results import leaders_path, load_ranks, ranks_path
 from xlir_bench.retrieval import Leaders, RankTable
 from xlir_bench.retrieval.rankings import WHOLE_POOL
-from xlir_bench.submissions.untrusted import LIMITS, printable
+from xlir_bench.submissions.untrusted import LIMITS
 
 if TYPE_CHECKING:
     import pyarrow as pa
