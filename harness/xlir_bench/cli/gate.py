@@ -111,7 +111,7 @@ def _tell_github(report: Report) -> None:
 def _print(report: Report) -> None:
     from rich.console import Console
 
-    from xlir_bench.submissions.untrusted import printable
+    from xlir_bench.errors import printable
 
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
@@ -135,7 +135,7 @@ def _table(checks: list[Check]) -> Table:
     from rich.text import Text
 
     from xlir_bench.analysis.latex import figure
-    from xlir_bench.submissions.untrusted import printable
+    from xlir_bench.errors import printable
 
     headings = ("verdict", "suite", "setting", "measure", "languages", "baseline", "candidate", "loss")
     table = plain_table((*headings, "95 % interval", "budget", "floor", "adjusted p"), figures=(5, 6, 7, 9, 10, 11))

@@ -149,12 +149,14 @@ class Suite(BaseModel):
         if isinstance(content.get("languages"), dict):
             content = _with_sides(content)
         tags, source = content.get("languages"), content.get("source")
-        if not (isinstance(tags, (list, tuple)) and isinstance(source, dict)) or source.get("reader") in _LIBRARIES:
+        if not isinstance(tags, (list, tuple)) or not all(isinstance(tag, str) for tag in tags):
+            return content  # the validator of the field says what is wrong with it
+        if not isinstance(source, dict) or source.get("reader") in _LIBRARIES:
             return content
         try:
             names = {code: tag for code, tag in distinct(tags, "languages", unknown=True).items() if code != tag}
-        except (InputError, AttributeError):
-            return content  # the validator of the field says what is wrong with it
+        except InputError:
+            return content  # so it does of a tag that names no language
         if not names or not isinstance(source.get("names", {}), dict):
             return content
         return {**content, "source": {**source, "names": {**names, **source.get("names", {})}}}
