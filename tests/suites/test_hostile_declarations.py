@@ -110,7 +110,7 @@ def test_what_the_program_notes_of_a_suite_is_no_field_of_a_declaration(tmp_path
 
 def test_usual_names_are_still_read(tmp_path):
     source = {"reader": "beir", "folder": "parts/{language}", "corpus": "Korpus ä-1.0_é.jsonl.gz", "split": "test-1.0",
-              "qrels": "{language}/{split}.tsv", "archive": {"url": "https://example.org/a", "root": "x/y-1"}}  # fmt: skip
+              "qrels": "{language}/{split}.tsv", "archive": {"url": "https://a.org/b", "root": "x/y-1"}}  # fmt: skip
     suite = find(str(write_suite(tmp_path / "own.yaml", source=source)))
     assert suite.source.files(["en"]) == [
         "parts/en/Korpus ä-1.0_é.jsonl.gz", "parts/en/queries.jsonl", "parts/en/en/test-1.0.tsv",
