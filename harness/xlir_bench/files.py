@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from xlir_bench.errors import MissingResourceError
+from xlir_bench.errors import InputError, MissingResourceError
 
 CACHE_VARIABLE = "XLIR_BENCH_CACHE"
 
@@ -48,6 +48,26 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def within(folder: Path, name: str) -> Path:
+    """The path of a file below a folder, proven to be there. Whatever names from elsewhere make is written through it.
+
+    Args:
+        folder: where files may be written. It may be a link itself, or lie behind one.
+        name: below it, with slashes.
+
+    Raises:
+        InputError: the name leads out of the folder, or a link in it does.
+    """
+    path = folder / name
+    try:
+        inside = folder.resolve() in path.resolve().parents
+    except (OSError, RuntimeError, ValueError):  # a circle of links, a character that no path has
+        inside = False
+    if not inside or ".." in Path(name).parts:
+        raise InputError(f"{folder}: {name!r} leads out of this folder, by its name or by a link; nothing is written")
+    return path
 
 
 def _flush_folder(folder: Path) -> None:

@@ -15,7 +15,7 @@ from xlir_bench.api.session import Session, remarks
 from xlir_bench.collection import SETTINGS
 from xlir_bench.encoders.objects import in_evaluation_mode
 from xlir_bench.errors import InputError, unknown_name
-from xlir_bench.suites import DEFAULT_SUITE, Suite, expand, with_sides
+from xlir_bench.suites import DEFAULT_SUITE, Suite, expand, refuse_namesakes, with_sides
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +94,7 @@ def evaluate(
         raise InputError(f"{suite} is a group of {len(suites)} suites: give it in a list, [{str(suite)!r}]")
     check_settings(settings)
     chosen = [one.narrowed(settings).with_measures(measures) for one in suites]
+    names = [one.name for one in chosen]
     found: list[Result] = []
     with in_evaluation_mode(model):
         session = Session.open(model, options)
@@ -101,7 +102,7 @@ def evaluate(
             collection = session.collection(one, languages)
             for remark in remarks(one, collection, asked=settings is not None):
                 log.log(logging.WARNING if remark.fault else logging.INFO, "%s: %s", one.name, remark.text)
-            found.append(session.measure(one, collection))
+            found.append(session.measure(one, collection, distinct=names.count(one.name) > 1))
     if session.output is not None:
         for problem in page_of(session.output.folder).left_out:
             log.warning("left out of the page: %s", problem)
@@ -126,11 +127,12 @@ def suites_of(
     found: list[Suite] = []
     for one in asked:
         if isinstance(one, Collection):
-            found.append(one.suite)
+            found += [one.suite] if one.suite not in found else []
         elif isinstance(one, str | Path):
-            found += expand([str(one)])
+            found += [suite for suite in expand([str(one)]) if suite not in found]
         else:
             raise InputError(f"a suite is a name, a path or a Collection, not {type(one).__name__}")
+    refuse_namesakes(found)
     return with_sides(found, query_language, document_language)
 
 

@@ -18,7 +18,7 @@ from xlir_bench.errors import InputError
 from xlir_bench.evaluation import Output, measured, run
 from xlir_bench.progress import SILENT, Progress, bar
 from xlir_bench.results.store import check_writable
-from xlir_bench.suites import Finding, Suite, findings, measurable, obtain
+from xlir_bench.suites import Finding, Suite, findings, is_official, measurable, obtain
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Session:
         Args:
             suite: names settings and measures.
             collection: from `collection`.
-            distinct: see `evaluation.Output`.
+            distinct: whether another collection of the same name is measured beside it; see `evaluation.Output`.
 
         Raises:
             InputError, MissingResourceError: see `evaluation.run`.
@@ -89,6 +89,7 @@ class Session:
                 found = measured(self.model, suite, collection, cache=self.vectors, progress=progress)
                 found.records.clear()
                 return Result(found.result, found.ranks, sample=found.sample())
+            distinct = distinct or not is_official(suite)
             where = Output(self.output.folder, self.output.top_k, distinct, self.output.overwrite)
             saved = run(self.model, suite, collection, where, cache=self.vectors, progress=progress)
         return Result(saved.result, path=saved.path, runs=saved.runs, measured_now=saved.measured_now)

@@ -103,7 +103,7 @@ def _tell_github(report: GateReport) -> None:
 def _print(report: GateReport) -> None:
     from rich.console import Console
 
-    from xlir_bench.submissions.untrusted import printable
+    from xlir_bench.errors import printable
 
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
@@ -127,7 +127,7 @@ def _table(checks: list[Check]) -> Table:
     from rich.text import Text
 
     from xlir_bench.analysis.latex import figure
-    from xlir_bench.submissions.untrusted import printable
+    from xlir_bench.errors import printable
 
     headings = ("verdict", "suite", "setting", "measure", "languages", "baseline", "candidate", "loss")
     table = plain_table((*headings, "95 % interval", "budget", "floor", "adjusted p"), figures=(5, 6, 7, 9, 10, 11))

@@ -79,18 +79,19 @@ def command(
     Results go to OUTPUT/MODEL/SUITE.json with a Parquet table of ranks beside it, and OUTPUT/index.html shows all of
     them. An interrupted run goes on where it was. With --json, one Result per line goes to stdout.
 
-    Of several collections with one name each result is OUTPUT/MODEL/SUITE-DIGITS.json, with digits of the data's
-    fingerprint; and an earlier result on other data under SUITE.json is kept under such a name. A file that cannot be
-    read as a result is never replaced without --overwrite.
+    Of several folders with one name, and of a collection with a shipped suite's name, a result is
+    OUTPUT/MODEL/SUITE-DIGITS.json, with digits of the data's fingerprint; and an earlier result on other data under
+    SUITE.json is kept under such a name. A file that cannot be read as a result is never replaced without --overwrite.
 
-    A suite's files are searched in DIR and in the cache, then fetched. Of several suites, one that fails does not stop
-    the others: it is named at the end, with the exit code of the first failure. A group's mean follows its suites.
+    A suite's files are searched where a path leads, in DIR and in the cache, then fetched. Of several suites, one that
+    fails does not stop the others: it is named at the end, with the exit code of the first failure. A group's mean
+    follows its suites.
     """
     from xlir_bench.api.evaluating import suites_of
     from xlir_bench.api.session import Session
     from xlir_bench.encoders.plan import plan
     from xlir_bench.engines import Streaming
-    from xlir_bench.suites import DEFAULT_SUITE, labels, shipped
+    from xlir_bench.suites import DEFAULT_SUITE, is_official, labels
 
     asked = suites or (DEFAULT_SUITE,)
     chosen = suites_of(asked, sides["query_language"], sides["document_language"])
@@ -123,7 +124,7 @@ def command(
                 print_plan(label, plan(model, collection, cache), as_json)
                 continue
             click.echo(f"{model.info.id} on {label} ({' '.join(collection.languages)})", err=True)
-            distinct = names.count(suite.name) > 1 and (suite.place is not None or suite.name not in shipped())
+            distinct = names.count(suite.name) > 1 or not is_official(suite)
             if distinct:
                 _refuse_same_data(measured, label, (suite.name, collection.fingerprint))
             found = session.measure(narrowed, collection, distinct=distinct)

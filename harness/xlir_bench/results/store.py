@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from xlir_bench.errors import InputError, MissingResourceError, first_problem
 from xlir_bench.files import replacing
+from xlir_bench.parquet_files import TooLargeError, read_table
 from xlir_bench.results.schema import SCHEMA_VERSION, Result
 from xlir_bench.retrieval.ranks import Leaders, Names, RankTable, Unanswered
 
@@ -179,6 +180,7 @@ def _is_result(path: Path) -> bool:
 
 
 _COLUMNS = ("query_id", "question", "query_language", "document_id", "document_language")
+_NUMBERS = ("query", "gain", "tied", "rank_in_language", "ahead", "outranked")
 
 
 def _write_ranks(ranks: RankTable, path: Path) -> None:
@@ -209,10 +211,10 @@ def load_ranks(path: Path) -> RankTable:
         MissingResourceError: there is no such file.
         InputError: it is not a table of ranks, or the leaders are not those of its queries.
     """
-    import pyarrow.parquet as pq
-
+    if not path.is_file():
+        raise MissingResourceError(f"{path}: no such table of ranks")
     try:
-        table = pq.read_table(path)
+        table = read_table(path, [*_COLUMNS, *_NUMBERS])
         header = json.loads(table.schema.metadata[_TABLE_KEY])
         languages = tuple(header["languages"])
         outranked = table["outranked"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
@@ -230,8 +232,8 @@ def load_ranks(path: Path) -> RankTable:
             rankings=None,
             unanswered=_unanswered(header.get("unanswered", [])),
         )
-    except FileNotFoundError:
-        raise MissingResourceError(f"{path}: no such table of ranks") from None
+    except TooLargeError:
+        raise
     except Exception as error:  # readers of damaged files raise whatever they run into
         raise InputError(f"{path}: not a table of ranks: {error}") from None
 
@@ -261,11 +263,9 @@ def _write_leaders(leaders: Leaders, path: Path) -> None:
 
 
 def _load_leaders(path: Path, query: npt.NDArray[np.int32]) -> Leaders | None:
-    import pyarrow.parquet as pq
-
     if not path.is_file():
         return None
-    table = pq.read_table(path)
+    table = read_table(path, ["query", "place"])
     of = table["query"].to_numpy().astype(np.int64)
     if not np.array_equal(of, np.unique(query)):
         raise ValueError(f"{path.name} beside it is of other queries")

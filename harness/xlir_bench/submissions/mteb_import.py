@@ -17,12 +17,12 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from xlir_bench.encoders.protocol import Similarity
-from xlir_bench.errors import InputError, MissingResourceError, first_problem
+from xlir_bench.errors import InputError, MissingResourceError, first_problem, printable
 from xlir_bench.files import replacing
 from xlir_bench.languages import is_listed, normalise
 from xlir_bench.results.exchange.mteb_tasks import MTEB_TASKS, MtebTask, mteb_key
 from xlir_bench.submissions.imported import FILE, Imported, ImportedModel, ImportedResult, ImportedRow, summary
-from xlir_bench.submissions.untrusted import MIB, parse_json, printable, read_bytes
+from xlir_bench.submissions.untrusted import MIB, parse_json, read_bytes
 
 KEPT = ("nDCG@10", "R@1", "R@10", "R@100", "RR@10", "AP@1000")
 """The measures that are kept: those our suites use, as near as mteb publishes them."""

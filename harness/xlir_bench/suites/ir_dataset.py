@@ -13,6 +13,7 @@ from xlir_bench.languages import UNKNOWN_LANGUAGE, normalise
 from xlir_bench.suites.beir import SelfMatches
 from xlir_bench.suites.judged import judged_collection, without_self_matches
 from xlir_bench.suites.library import LibraryRecords, LibrarySource, library, library_version
+from xlir_bench.suites.names import LibraryName
 from xlir_bench.suites.qrels import Qrel
 from xlir_bench.suites.stored import read_records
 
@@ -34,7 +35,7 @@ class IrDatasetsSource(LibrarySource):
     empty_documents: ClassVar[bool] = True
 
     reader: Literal["ir_datasets"]
-    id: str
+    id: LibraryName
     self_matches: SelfMatches | None = None
 
     def languages(self) -> tuple[str, str]:
@@ -46,6 +47,10 @@ class IrDatasetsSource(LibrarySource):
         """
         dataset = _dataset(self.id)
         return _stated(dataset.queries_lang()), _stated(dataset.docs_lang())
+
+    def independent(self, languages: Sequence[str]) -> bool:
+        """See `Source.independent`."""
+        return len(set(self.languages())) == 1
 
     def collection(self, languages: Sequence[str]) -> Collection:
         """See `LibrarySource.collection`."""

@@ -16,6 +16,7 @@ from xlir_bench.suites.library import (
     library,
     library_version,
 )
+from xlir_bench.suites.names import LibraryName
 from xlir_bench.suites.stored import positions, read_records
 
 DOCUMENTS_FIRST = frozenset({"BelebeleRetrieval", "MLQARetrieval", "XPQARetrieval"})
@@ -37,9 +38,9 @@ class MtebSource(LibrarySource):
     empty_documents: ClassVar[bool] = True
 
     reader: Literal["mteb"]
-    task: str
-    split: str | None = None
-    subset: str | None = None
+    task: LibraryName
+    split: LibraryName | None = None
+    subset: LibraryName | None = None
 
     def pairs(self) -> dict[str, tuple[str, str]]:
         """Subset -> the codes of its queries and of its documents, of the subsets that are read.
@@ -55,6 +56,10 @@ class MtebSource(LibrarySource):
         if self.subset not in found:
             raise unknown_name(f"subset of {self.task}", self.subset, found, f"it has {' '.join(list(found)[:20])}")
         return {self.subset: found[self.subset]}
+
+    def independent(self, languages: Sequence[str]) -> bool:
+        """See `Source.independent`."""
+        return all(queries == documents for queries, documents in self.pairs().values())
 
     def collection(self, languages: Sequence[str]) -> Collection:
         """See `LibrarySource.collection`. The languages of queries and of documents must both be asked for."""
@@ -150,6 +155,8 @@ def _loaded(name: str, split: str, subsets: list[str]) -> Any:  # noqa: ANN401
     task = _task(name, eval_splits=[split], **only)
     if split not in task.metadata.eval_splits:
         raise InputError(f"mteb:{name}: no split {split!r}; it has {' '.join(task.metadata.eval_splits)}")
+    if task.metadata.dataset.get("trust_remote_code"):
+        raise InputError(f"mteb:{name}: its data come by running the publisher's code, which is not done for a suite")
     try:
         task.load_data()
         task.convert_v1_dataset_format_to_v2(num_proc=None)

@@ -12,7 +12,7 @@ from xlir_bench.languages import UNKNOWN_LANGUAGE, distinct, is_listed, normalis
 from xlir_bench.suites.beir import BeirSource, has_corpus, splits
 from xlir_bench.suites.ir_dataset import IrDatasetsSource
 from xlir_bench.suites.mteb_task import MtebSource, parts_of
-from xlir_bench.suites.schema import Group, Suite, declare, read_suite
+from xlir_bench.suites.schema import MOST_OF_NAME, Group, Suite, declare, read_suite
 from xlir_bench.suites.translated import DECLARATION
 
 _MEASURES = ["nDCG@10", "R@100", "RR@10"]
@@ -129,7 +129,7 @@ def between(suite: Suite, query_language: str, document_languages: Sequence[str]
     content["languages"] = {"queries": [query_language], "documents": list(document_languages)}
     content["settings"] = {setting: measures for setting, there in possible.items() if there}
     content["source"]["reader"] = source.reader
-    return declare({**content, "place": suite.place})
+    return declare({**content, "place": suite.place, "by_layout": suite.by_layout})
 
 
 def with_sides(
@@ -171,6 +171,7 @@ def _own(place: Path, languages: list[str], source: dict[str, Any], settings: di
             "source": source,
             "settings": settings,
             "place": place,
+            "by_layout": True,
         }
     )
 
@@ -232,4 +233,4 @@ def _group(asked: str, task: str, members: list[str]) -> Group:
 
 def _as_name(text: str) -> str:
     """A suite's name from any text: lower case, and a dot for what a name cannot have."""
-    return re.sub(r"[^a-z0-9._-]+", ".", text.lower()).strip("._-") or "own"
+    return re.sub(r"[^a-z0-9._-]+", ".", text.lower()).strip("._-")[:MOST_OF_NAME] or "own"
