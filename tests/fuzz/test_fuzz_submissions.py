@@ -170,7 +170,7 @@ _MTEB = st.fixed_dictionaries(
     {
         "task": documents({"": TASK}, ("json",)),
         "meta": documents({"": META}, ("json",)),
-        "folder": st.sampled_from(("org__Model", "..", "a b", "a" * 200, "\u202e__x", "a__b__c")),
+        "folder": st.sampled_from(("org__Model", "..", "a b", "a" * 200, "\u202e__x", "a__b__c", "\udcff__x")),
         "archive": st.none() | st.tuples(st.sampled_from(("tar", "gz", "xz", "bz2")), st.just([]) | spoilings),
     }
 )
@@ -210,10 +210,13 @@ def test_fuzzed_results_of_mteb(arena):
     fuzz(_MTEB, examine, share=0.08)
 
 
-_ENTRIES = ("corpus.jsonl", "a/corpus.jsonl", "a/qrels/test.tsv", "../evil", "/etc/evil", "a/../../evil", "a\\..\\evil", "C:/x", "", ".", "..", "a/", "a\0b", "\ud800")  # fmt: skip
+_INSIDE = ("corpus.jsonl", "a/corpus.jsonl", "a/qrels/test.tsv", "a/", "", ".")
+_OUTSIDE = ("../evil", "/etc/evil", "a/../../evil", "a\\..\\evil", "C:/x", "..", "a\0b", "\ud800")
+_ENTRIES = _INSIDE + _OUTSIDE
 _ARCHIVES = st.fixed_dictionaries(
     {
         "kind": st.sampled_from(("zip", "stored", "tar", "gz", "xz", "bz2")),
+        "whole": st.booleans(),
         "entries": st.lists(st.tuples(st.sampled_from(_ENTRIES), st.integers(0, 5)), max_size=4),
         "link": st.none()
         | st.tuples(st.sampled_from(_ENTRIES), st.sampled_from((b"1", b"2", b"3", b"6", b"L", b"S", b"x", b"g"))),
@@ -224,7 +227,8 @@ _SIZES = (0, 1, 100, 10_000, 300_000, 3_000_000)
 
 
 def _archive(drawn):
-    files = {name: b"{}\n" * _SIZES[size] for name, size in drawn["entries"]}
+    files = dict.fromkeys(("a/corpus.jsonl", "a/qrels/test.tsv"), b"{}\n") if drawn["whole"] else {}
+    files |= {name: b"{}\n" * _SIZES[size] for name, size in drawn["entries"]}
     if drawn["kind"] in {"zip", "stored"}:
         sink = io.BytesIO()
         with zipfile.ZipFile(
@@ -235,13 +239,10 @@ def _archive(drawn):
         return spoiled(sink.getvalue(), drawn["bytes"])
     links = []
     if drawn["link"]:
-        info = tarfile.TarInfo(drawn["link"][0])
+        info = tarfile.TarInfo(drawn["link"][0].encode("utf-8", "replace").decode())
         info.type, info.linkname = drawn["link"][1], "../outside/secret.json"
         links.append(info)
-    plain = {
-        name.encode("utf-8", "surrogateescape" if name != "\ud800" else "replace").decode("utf-8", "replace"): content
-        for name, content in files.items()
-    }
+    plain = {name.encode("utf-8", "replace").decode(): content for name, content in files.items()}
     return spoiled(_tar(plain, drawn["kind"], links), drawn["bytes"])
 
 
