@@ -181,7 +181,7 @@ def _written(stream: io.TextIOWrapper) -> str:
     return stream.buffer.getvalue().decode()  # type: ignore[attr-defined]
 
 
-def fuzz(strategy: st.SearchStrategy[Any], examine: Callable[[Any], object], *, share: float = 0.05) -> None:
+def fuzz(strategy: st.SearchStrategy[Any], examine: Callable[[Any], object], *, share: float = 0.035) -> None:
     """Examine inputs for a share of the time that there is, at least a few.
 
     Hypothesis draws them in chunks, each with a seed of its own. An input that fails is printed, with the seed of its

@@ -179,7 +179,7 @@ def write_swelling(path: Path, kind: str, like: pa.Table) -> None:
         if isinstance(column, pa.ChunkedArray):
             column = column.chunk(0)
         columns[name] = column
-    step = min(count, 1_000_000)
+    step = min(count, 1000 if kind == "wide lists" else 1_000_000)
     block: dict[str, Any] = {}
     for name, column in columns.items():
         if name == "outranked" and kind == "wide lists":

@@ -122,7 +122,7 @@ def test_fuzzed_submissions(arena, measured):
             (place / drawn["link"]).symlink_to(arena.outside / "secret.json")
         _examine_folder(arena, place)
 
-    fuzz(_FOLDERS, examine, share=0.12)
+    fuzz(_FOLDERS, examine, share=0.08)
 
 
 def _examine_folder(arena, place):
@@ -144,7 +144,7 @@ def test_fuzzed_imported_figures(arena):
         arena.write("given/imported.json", content_of(valid, drawn))
         _examine_folder(arena, arena.target / "given")
 
-    fuzz(documents(valid, ("json",)), examine, share=0.06)
+    fuzz(documents(valid, ("json",)), examine, share=0.045)
 
 
 TASK = {
@@ -207,7 +207,7 @@ def test_fuzzed_results_of_mteb(arena):
             given = arena.write("mteb.tar", spoiled(_tar(files, kind), changes))
         arena.examine(lambda: import_mteb(given, arena.root / "work" / "s"))
 
-    fuzz(_MTEB, examine, share=0.08)
+    fuzz(_MTEB, examine, share=0.06)
 
 
 _INSIDE = ("corpus.jsonl", "a/corpus.jsonl", "a/qrels/test.tsv", "a/", "", ".")
@@ -257,7 +257,7 @@ def test_fuzzed_archives(arena):
         left = {path.relative_to(out).as_posix() for path in out.rglob("*")} if out.exists() else set()
         assert left <= {"corpus.jsonl", "qrels", "qrels/test.tsv"}, left
 
-    fuzz(_ARCHIVES, examine, share=0.06)
+    fuzz(_ARCHIVES, examine, share=0.045)
 
 
 def test_every_hostile_value_can_be_written():
