@@ -1,4 +1,4 @@
-"""Folders of each test, away from those of whoever runs it; valid inputs to begin with; and what was tried, at the end."""
+"""Folders of each test, away from those of whoever runs it; valid inputs; and at the end what was tried."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def measured(tmp_path_factory) -> Path:
 
 def pytest_terminal_summary(terminalreporter) -> None:
     """A line for each test: how many inputs, and what they took."""
-    for kind in ("passed", "failed"):
-        for report in terminalreporter.stats.get(kind, []):
-            for name, value in getattr(report, "user_properties", []):
-                if name == "fuzzed":
-                    terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {value}")
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    for report in reports:
+        for name, value in getattr(report, "user_properties", []):
+            if name == "fuzzed" and report.when == "teardown":
+                terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {value}")

@@ -1,9 +1,9 @@
 """What is asked of every reader of an untrusted file, whatever the file holds.
 
 - It ends with a value or with an error of ours (`XlirError`), whose message is short.
-- Nothing outside the target folder is written, removed or, where the reader has no business there, opened. Python says so
-  itself through an audit hook; a folder of files and links beside the target is compared byte by byte for what libraries
-  in C do.
+- Nothing outside the target folder is written, removed or, where the reader has no business there, opened. Python
+  reports each attempt to an audit hook; a folder of files and links beside the target is compared byte by byte for what
+  libraries in C do.
 - No connection is opened and no process is started.
 - Memory grows by less than `MOST_BYTES`. Measured as the peak of resident memory, which counts what pyarrow and numpy
   allocate too. A limit on address space alone would not do: readers turn a failed allocation into an error of ours, and
@@ -121,7 +121,7 @@ class Arena:
         return path
 
     def _snapshot(self) -> dict[str, tuple[object, ...]]:
-        found: dict[str, tuple[object, ...]] = {"": tuple(sorted(os.listdir(self.root)))}
+        found: dict[str, tuple[object, ...]] = {"": tuple(sorted(path.name for path in self.root.iterdir()))}
         for path in sorted(self.outside.rglob("*")):
             facts = path.lstat()
             content = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else b""
@@ -181,7 +181,7 @@ def _written(stream: io.TextIOWrapper) -> str:
     return stream.buffer.getvalue().decode()  # type: ignore[attr-defined]
 
 
-def fuzz(strategy: st.SearchStrategy[Any], examine: Callable[[Any], object], *, share: float = 0.05) -> None:
+def fuzz(strategy: st.SearchStrategy[Any], examine: Callable[[Any], object], *, share: float = 0.035) -> None:
     """Examine inputs for a share of the time that there is, at least a few.
 
     Hypothesis draws them in chunks, each with a seed of its own. An input that fails is printed, with the seed of its
@@ -315,14 +315,18 @@ def _opened(arena: Arena, path: object, mode: object, flags: object) -> str | No
     writes = isinstance(flags, int) and flags & _WRITE_FLAGS
     if writes and not _inside(arena, place):
         return f"opened for writing: {place}"
-    whole = os.path.abspath(place)
+    whole = _whole(place)
     if not arena.may_read_outside and (whole.startswith(f"{arena.outside}/") or whole == "/etc/passwd"):
         return f"opened: {place}"
     return None
 
 
+def _whole(path: str) -> str:
+    return os.path.normpath(Path.cwd() / path)  # links stay: each is opened by the name that it is given
+
+
 def _inside(arena: Arena, path: str) -> bool:
-    whole = os.path.abspath(path)
+    whole = _whole(path)
     if whole in {"/dev/null"} or "__pycache__" in whole or whole.startswith(tempfile.gettempdir() + "/numba"):
         return True
     return whole.startswith(f"{arena.root}/") and not whole.startswith(f"{arena.outside}/")

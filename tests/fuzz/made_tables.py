@@ -69,62 +69,57 @@ def _changed(table: pa.Table, action: str, at: int, kind: str, number: int, head
     if not names:
         return table
     place = at % len(names)
-    name, column = names[place], table.column(place)
-    rows = table.num_rows
+    name, column, rows = names[place], table.column(place), table.num_rows
+    long = "x" * 100_000 if at % 3 else "a?b"
+    columns = {
+        "type": lambda: _of_type(TYPES[kind], rows, number),
+        "nulls": lambda: _with_nulls(column, every=bool(at % 2)),
+        "text": lambda: pa.array([long, *["a"] * rows][:rows]).dictionary_encode(),
+        "one text": lambda: pa.array([long] * rows).dictionary_encode(),
+    }
+    columns |= dict.fromkeys(("number", "nan", "width", "reverse"), lambda: _numbers(column, action, at, number))
+    if action in columns:
+        return table.set_column(place, name, columns[action]())
+    other = names[(place + 1) % len(names)] + "x" * (at % 2)
+    whole = {
+        "drop": lambda: table.remove_column(place),
+        "rename": lambda: table.rename_columns([*names[:place], other, *names[place + 1 :]]),
+        "double": lambda: table.append_column(name, column),
+        "shuffle": lambda: table.take(np.random.default_rng(at).permutation(rows)),
+        "repeat rows": lambda: pa.concat_tables([table, table.slice(at % (rows + 1), 1 + at % 9)]),
+        "first rows": lambda: table.slice(0, at % (rows + 1)),
+        "no rows": lambda: table.slice(0, 0),
+    }
+    rest = table.replace_schema_metadata
+    return whole[action]() if action in whole else rest(_header(table, action, header))
 
-    def put(values: Any) -> pa.Table:
-        return table.set_column(place, name, values)
 
-    if action == "drop":
-        return table.remove_column(place)
-    if action == "rename":
-        return table.rename_columns(
-            [*names[:place], names[(place + 1) % len(names)] + "x" * (at % 2), *names[place + 1 :]]
-        )
-    if action == "double":
-        return table.append_column(name, column)
-    if action == "type":
-        return put(_of_type(TYPES[kind], rows, number))
-    if action == "nulls":
-        return put(
-            pa.nulls(rows, column.type)
-            if at % 2
-            else pa.concat_arrays([pa.nulls(1, column.type), *column.chunks])[:rows]
-        )
-    if action in {"number", "nan", "width", "reverse"}:
-        return put(_numbers(column, action, at, number))
-    if action in {"text", "one text"}:
-        texts = [("x" * 100_000 if at % 3 else "a\ud800b".encode("utf-8", "replace").decode())] + ["a"] * max(
-            0, rows - 1
-        )
-        return put(pa.array([texts[0]] * rows if action == "one text" else texts[:rows]).dictionary_encode())
-    if action == "shuffle":
-        return table.take(np.random.default_rng(at).permutation(rows))
-    if action == "repeat rows":
-        return pa.concat_tables([table, table.slice(at % (rows + 1), 1 + at % 9)])
-    if action in {"first rows", "no rows"}:
-        return table.slice(0, 0 if action == "no rows" else at % (rows + 1))
-    return table.replace_schema_metadata(_header(table, action, header))
+def _with_nulls(column: pa.ChunkedArray, *, every: bool) -> Any:
+    if every:
+        return pa.nulls(len(column), column.type)
+    return pa.concat_arrays([pa.nulls(1, column.type), *column.chunks])[: len(column)]
+
+
+_ONE: dict[str, Any] = {
+    "bytes": b"\xff\xfe",
+    "struct": {"a": 1},
+    "map": [("a", 1)],
+    "list": [1, 2],
+    "list of texts": ["a", "b"],
+    "nothing": None,
+}
+"""A cell of a type that no text can be cast to."""
 
 
 def _of_type(kind: pa.DataType, rows: int, number: int) -> pa.Array:
-    if pa.types.is_struct(kind):
-        return pa.array([{"a": 1}] * rows, kind)
-    if pa.types.is_map(kind):
-        return pa.array([[("a", 1)]] * rows, kind)
-    if pa.types.is_fixed_size_list(kind):
-        return pa.array([["a", "b"]] * rows, kind)
-    if pa.types.is_list(kind):
-        return pa.array([[1] * (row % 3) for row in range(rows)], kind)
-    if pa.types.is_dictionary(kind):
-        return pa.array([number] * rows).dictionary_encode()
-    if pa.types.is_null(kind):
-        return pa.nulls(rows)
-    if pa.types.is_binary(kind):
-        return pa.array([b"\xff\xfe"] * rows, kind)
-    if pa.types.is_float16(kind):
+    name = next(name for name, known in TYPES.items() if known == kind)
+    if name in _ONE:
+        return pa.array([_ONE[name]] * rows, kind)
+    if name == "dictionary of numbers":
+        return pa.array([number] * rows, pa.int64()).dictionary_encode()
+    if name == "half":
         return pa.array(np.full(rows, 1, np.float16))
-    return pa.array([str(abs(number) % 100)] * rows).cast(kind, safe=False) if rows else pa.array([], kind)
+    return pa.array([str(abs(number) % 100)] * rows, pa.string()).cast(kind, safe=False)
 
 
 def _numbers(column: pa.ChunkedArray, action: str, at: int, number: int) -> Any:
@@ -184,14 +179,14 @@ def write_swelling(path: Path, kind: str, like: pa.Table) -> None:
         if isinstance(column, pa.ChunkedArray):
             column = column.chunk(0)
         columns[name] = column
-    step = min(count, 1_000_000)
+    step = min(count, 1000 if kind == "wide lists" else 1_000_000)
     block: dict[str, Any] = {}
     for name, column in columns.items():
         if name == "outranked" and kind == "wide lists":
             block[name] = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(step * 20_000, np.int32)), 20_000)
         elif name == "document_id" and kind.startswith("a long id"):
             long = pa.DictionaryArray.from_arrays(pa.array(np.zeros(step, np.int32)), pa.array(["x" * 500_000]))
-            block[name] = long if kind.endswith("dictionary") else long
+            block[name] = long
         elif name == "document_id" and kind == "many texts":
             texts = pa.array([f"{number:06}" + "x" * 6000 for number in range(500)])
             block[name] = pa.DictionaryArray.from_arrays(pa.array(np.arange(step) % 500, pa.int32()), texts)

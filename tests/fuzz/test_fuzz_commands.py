@@ -67,7 +67,7 @@ def test_fuzzed_results_given_to_commands(arena, measured):
         ranks_path(result).write_bytes(spoiled(sink.getvalue(), drawn["table"]["bytes"] if drawn["table"] else []))
         arena.run(*commands[drawn["command"]], codes=JUDGED if drawn["command"].startswith("gate") else JUDGED - {1})
 
-    fuzz(_RESULTS, examine, share=0.08)
+    fuzz(_RESULTS, examine, share=0.06)
 
 
 _SUBMISSIONS = st.fixed_dictionaries(
@@ -98,7 +98,7 @@ def test_fuzzed_submissions_given_to_commands(arena, measured):
         else:
             arena.run("submit", drawn["command"], place, *flags)
 
-    fuzz(_SUBMISSIONS, examine, share=0.06)
+    fuzz(_SUBMISSIONS, examine, share=0.045)
 
 
 _COLLECTIONS = st.fixed_dictionaries(
@@ -148,4 +148,4 @@ def test_fuzzed_suites_given_to_commands(arena):
         else:
             arena.run(*drawn["command"].split(), given)
 
-    fuzz(_COLLECTIONS, examine, share=0.1)
+    fuzz(_COLLECTIONS, examine, share=0.075)

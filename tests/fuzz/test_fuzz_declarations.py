@@ -126,7 +126,7 @@ def test_fuzzed_suites(arena):
             arena.examine(lambda: load(suite, arena.target / "data"))
             arena.examine(lambda: pins(suite))
 
-    fuzz(documents(SUITES), examine, share=0.1)
+    fuzz(documents(SUITES), examine, share=0.08)
 
 
 def test_fuzzed_policies(arena):

@@ -39,7 +39,7 @@ def test_fuzzed_tables_of_ranks(arena, measured):
         ranks_path(result).write_bytes(_content(table, drawn))
         _readers(arena, result)
 
-    fuzz(tables, examine, share=0.12)
+    fuzz(tables, examine, share=0.08)
 
 
 def test_fuzzed_tables_of_first_documents(arena, measured):
@@ -50,7 +50,7 @@ def test_fuzzed_tables_of_first_documents(arena, measured):
         leaders_path(result).write_bytes(_content(table, drawn))
         _readers(arena, result)
 
-    fuzz(tables, examine, share=0.08)
+    fuzz(tables, examine, share=0.05)
 
 
 @pytest.mark.parametrize("kind", SWELLING)
@@ -102,7 +102,7 @@ def test_fuzzed_samples_of_vectors(arena):
         )
     )
     assert unpacked_sample(valid) is not None
-    fuzz(_ARRAYS, lambda drawn: arena.examine(lambda: unpacked_sample(_sample(drawn))), share=0.03)
+    fuzz(_ARRAYS, lambda drawn: arena.examine(lambda: unpacked_sample(_sample(drawn))), share=0.02)
 
 
 def test_a_small_sample_that_swells_is_no_sample(arena):

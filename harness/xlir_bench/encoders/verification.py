@@ -253,12 +253,12 @@ def unpacked_sample(content: bytes) -> SampleVectors | None:
                 return None
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             keys = {role: np.frombuffer(arrays[f"{role}_keys"].tobytes(), "S16") for role in _ROLES}
-            vectors = {role: np.asarray(arrays[f"{role}_vectors"], np.float32) for role in _ROLES}
+            vectors = {role: arrays[f"{role}_vectors"] for role in _ROLES}
     except Exception:  # readers of damaged files raise whatever they run into
         return None
-    if any(found.ndim != 2 or len(found) != len(keys[role]) for role, found in vectors.items()):
+    if any(v.ndim != 2 or v.dtype.kind != "f" or len(v) != len(keys[role]) for role, v in vectors.items()):
         return None
-    return SampleVectors(keys, vectors)
+    return SampleVectors(keys, {role: found.astype(np.float32) for role, found in vectors.items()})
 
 
 def _equal(stored: Vectors, now: Vectors, bound: float) -> bool:

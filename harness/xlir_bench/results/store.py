@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -217,17 +217,17 @@ def load_ranks(path: Path) -> RankTable:
         table = read_table(path, [*_COLUMNS, *_NUMBERS])
         header = json.loads(table.schema.metadata[_TABLE_KEY])
         languages = tuple(header["languages"])
-        outranked = table["outranked"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        outranked = _whole_numbers(table["outranked"].combine_chunks().flatten())
         names = {name: _objects(table[name]) for name in _COLUMNS}
         return RankTable(
-            query=table["query"].to_numpy().astype(np.int64),
+            query=_whole_numbers(table["query"]).astype(np.int64),
             **names,
             gain=table["gain"].to_numpy(),
             tied=table["tied"].to_numpy(),
             languages=languages,
             pool_sizes=tuple(header["pool_sizes"]),
             outranked=outranked.reshape(-1, len(languages)),
-            ahead=table["ahead"].to_numpy() if "ahead" in table.column_names else None,
+            ahead=_whole_numbers(table["ahead"]) if "ahead" in table.column_names else None,
             leaders=_load_leaders(leaders_path(path), table["query"].to_numpy()),
             rankings=None,
             unanswered=_unanswered(header.get("unanswered", [])),
@@ -266,11 +266,25 @@ def _load_leaders(path: Path, query: npt.NDArray[np.int32]) -> Leaders | None:
     if not path.is_file():
         return None
     table = read_table(path, ["query", "place"])
-    of = table["query"].to_numpy().astype(np.int64)
+    of = _whole_numbers(table["query"]).astype(np.int64)
     if not np.array_equal(of, np.unique(query)):
         raise ValueError(f"{path.name} beside it is of other queries")
-    place = table["place"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    place = _whole_numbers(table["place"].combine_chunks().flatten())
     return Leaders(of, place.reshape(len(of), -1))
+
+
+def _whole_numbers(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
+    """A column of integers.
+
+    Raises:
+        ValueError: it is of another type, or a cell is empty.
+    """
+    import pyarrow as pa
+
+    if not pa.types.is_integer(column.type) or column.null_count:
+        raise ValueError("a column is not of whole numbers")
+    found: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return found
 
 
 def _objects(column: pa.ChunkedArray) -> Names:
