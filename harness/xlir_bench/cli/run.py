@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @options.languages
 @options.sides
 @click.option("--settings", type=options.Listed(SETTINGS), help="Only these, e.g. monolingual,multilingual.")
+@options.measures
 @options.data
 @options.offline
 @click.option(
@@ -63,6 +64,7 @@ def command(
     languages: tuple[str, ...] | None,
     sides: options.Sides,
     settings: tuple[str, ...] | None,
+    measures: tuple[str, ...] | None,
     data: Path | None,
     output: Path,
     top_k: int | None,
@@ -112,7 +114,7 @@ def command(
     names = [suite.name for suite in chosen]
     for suite, label in zip(chosen, labels(chosen), strict=True):
         with options.noted(failures, label):
-            narrowed = suite.narrowed(settings)
+            narrowed = (suite if measures is None else suite.with_measures(measures)).narrowed(settings)
             with bar() as progress:
                 collection = obtain(narrowed, data, languages, progress=progress)
             _say_findings(narrowed, collection, asked=settings is not None)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from xlir_bench.collection import SETTINGS, Setting
 from xlir_bench.errors import InputError, first_problem
 from xlir_bench.languages import distinct
-from xlir_bench.measures import parse
+from xlir_bench.measures import distinct as distinct_measures
 from xlir_bench.suites.beir import BeirSource
 from xlir_bench.suites.ir_dataset import IrDatasetsSource
 from xlir_bench.suites.lareqa import LareqaSource
@@ -113,6 +113,20 @@ class Suite(BaseModel):
         """The name of a suite that travels with the package or is a library's; else the name and where it was found."""
         return self.name if self.place is None else f"{self.name} ({self.place})"
 
+    def with_measures(self, names: Sequence[str]) -> Suite:
+        """The suite with these measures in every setting, also the optional ones; the first is primary.
+
+        Raises:
+            InputError: one is no measure, or two are the same.
+        """
+        measures = distinct_measures(names)
+        return self.model_copy(
+            update={
+                "settings": dict.fromkeys(self.settings, measures),
+                "optional_settings": dict.fromkeys(self.optional_settings, measures),
+            }
+        )
+
     def narrowed(self, settings: Sequence[str] | None) -> Suite:
         """The suite with only these settings; None keeps all but the optional ones.
 
@@ -153,10 +167,10 @@ class Suite(BaseModel):
     @field_validator("settings", "optional_settings")
     @classmethod
     def _known_measures(cls, settings: dict[Setting, tuple[str, ...]]) -> dict[Setting, tuple[str, ...]]:
-        for names in settings.values():
-            for name in names:
-                _as_value_error(parse, name)
-        return {setting: settings[setting] for setting in SETTINGS if setting in settings}
+        try:
+            return {setting: distinct_measures(settings[setting]) for setting in SETTINGS if setting in settings}
+        except InputError as error:
+            raise ValueError(str(error)) from None
 
     @model_validator(mode="after")
     def _several_languages(self) -> Suite:
@@ -264,11 +278,3 @@ def _with_sides(content: dict[str, Any]) -> dict[str, Any]:
         if source.get(name, value) not in (value, value[0] if isinstance(value, list) else value):
             raise ValueError(f"languages: {value} and the source's {name} {source[name]} differ")
     return {**content, "languages": list(dict.fromkeys([*queries, *documents])), "source": {**source, **mine}}
-
-
-def _as_value_error(check: object, name: str) -> None:
-    """Run a check whose refusal pydantic should report with the field's place."""
-    try:
-        check(name)  # type: ignore[operator]
-    except InputError as error:
-        raise ValueError(str(error)) from None
