@@ -13,7 +13,7 @@ import numpy as np
 
 from xlir_bench.measures.effectiveness import persistence_refused
 from xlir_bench.measures.judged_ranks import Floats, JudgedRanks
-from xlir_bench.measures.measure import Definition, Gains
+from xlir_bench.measures.measure import Definition
 
 _EPSILON = 0.00001
 """What trec_eval's infAP adds to counts."""
@@ -62,7 +62,7 @@ def accuracy(judged: JudgedRanks, cutoff: float = np.inf) -> Floats:
         NaN where the first documents have no relevant one, or no other.
     """
     shown = np.minimum(_sizes(judged), cutoff)
-    inside = judged.ranks <= cutoff
+    inside = np.isfinite(judged.ranks) & (judged.ranks <= cutoff)
     relevant = inside.sum(axis=1)
     others = shown - relevant
     earlier = np.arange(judged.ranks.shape[1])[None, :]
@@ -131,15 +131,9 @@ def _no_cutoff(parameters: Mapping[str, Any]) -> str | None:
     )
 
 
-def _all_relevant(gains: Gains, parameters: Mapping[str, Any]) -> str | None:
-    if parameters.get("rel", 1) > 1 or not gains.all_relevant:
-        return None
-    return "no document is judged not relevant, and it compares relevant documents with these"
-
-
 DEFINITIONS = (
     Definition("Judged", judgement_rate, "share of the first documents that are judged", needs="judged"),
-    Definition("Bpref", bpref, "binary preference", needs="judged", unusable=_all_relevant),
+    Definition("Bpref", bpref, "binary preference", needs="judged", compares_judged=True),
     Definition("infAP", inferred_average_precision, "inferred average precision", needs="judged"),
     Definition("Accuracy", accuracy, "chance that a relevant document comes before another", refuses=_no_cutoff),
     Definition("Compat", compatibility, "overlap with the best ranking", refuses=persistence_refused),

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Ranks = Integers | Floats
 
 UNJUDGED: Final = np.inf
 """The rank that pads a row of `JudgedRanks`: behind everything, so that 1/rank and any cut-off count it as nothing."""
@@ -38,12 +39,12 @@ class JudgedRanks:
     sizes: Floats | None = None
 
     @staticmethod
-    def of(query: Integers, rank: Integers, gain: Floats, queries: Integers | None = None) -> JudgedRanks:
+    def of(query: Integers, rank: Ranks, gain: Floats, queries: Integers | None = None) -> JudgedRanks:
         """From one entry per relevant document, shape (judgements,) each, in any order.
 
         Args:
             query: any number that is equal for the documents of one query. Rows come in ascending order of it.
-            rank: 1 is first.
+            rank: 1 is first; `UNJUDGED` where the ranking lacks the document.
             gain: above 0.
             queries: the number of every row, ascending; a query without an entry gets a row of padding. By default
                 those that have entries.
@@ -51,7 +52,7 @@ class JudgedRanks:
         numbers = np.unique(query) if queries is None else queries
         return JudgedRanks(*_padded((query, rank, gain), numbers, 0.0))
 
-    def with_others(self, entries: tuple[Integers, Integers, Floats], queries: Integers) -> JudgedRanks:
+    def with_others(self, entries: tuple[Integers, Ranks, Floats], queries: Integers) -> JudgedRanks:
         """With the documents that are judged not relevant.
 
         Args:
@@ -89,7 +90,7 @@ class JudgedRanks:
         return len(self.ranks)
 
 
-def _padded(entries: tuple[Integers, Integers, Floats], queries: Integers, nothing: float) -> tuple[Floats, Floats]:
+def _padded(entries: tuple[Integers, Ranks, Floats], queries: Integers, nothing: float) -> tuple[Floats, Floats]:
     """Ranks and gains in a row per query, by rank."""
     query, rank, gain = entries
     order = np.lexsort((rank, query))

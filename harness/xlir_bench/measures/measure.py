@@ -35,7 +35,8 @@ class Definition:
         bounded: whether values lie in [0, 1].
         needs: whose ranks it takes.
         refuses: why some parameters cannot be had, as the end of a sentence; None where they can.
-        unusable: why it says nothing of data with some gains, see `Gains`; None where it does.
+        compares_judged: whether documents without a judgement count for nothing.
+        unusable: why it is not defined for some gains, see `Gains`; None where it is.
         not_a_mean: why it is no figure of a result, which is a mean over queries; the provider for ir_measures has it
             nevertheless.
     """
@@ -46,6 +47,7 @@ class Definition:
     higher_is_better: bool = True
     bounded: bool = True
     needs: Needs = "relevant"
+    compares_judged: bool = False
     refuses: Callable[[Parameters], str | None] = field(default=lambda _: None)
     unusable: Callable[[Gains, Parameters], str | None] = field(default=lambda _, __: None)
     not_a_mean: str | None = None
@@ -119,8 +121,9 @@ class Measure:
         rel = self.parameters.get(REL, 1)
         if rel > 1 and gains.greatest < rel:
             return f"no document has a gain of {rel}; the greatest is {gains.greatest:g}"
-        if self.parameters.get(JUDGED_ONLY) and gains.all_relevant and rel == 1:
-            return "no document is judged not relevant, so that every judged document is a relevant one"
+        compares = self.definition.compares_judged or self.parameters.get(JUDGED_ONLY)
+        if compares and gains.all_relevant and rel == 1:
+            return "no document is judged not relevant, and it compares relevant documents with these alone"
         return self.definition.unusable(gains, self.parameters)
 
 
