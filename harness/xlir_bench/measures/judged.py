@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from xlir_bench.measures.effectiveness import persistence_refused
 from xlir_bench.measures.judged_ranks import Floats, JudgedRanks
@@ -43,14 +44,16 @@ def bpref(judged: JudgedRanks) -> Floats:
 def inferred_average_precision(judged: JudgedRanks) -> Floats:
     """Average precision as it is expected where documents without a judgement were not in the pool of judgements.
 
-    Source: Yilmaz & Aslam 2006, "Estimating average precision with incomplete and imperfect judgments" (trec_eval's
-    `infAP`).
+    Documents with a gain below 0 were in that pool and not judged. Source: Yilmaz & Aslam 2006, "Estimating average
+    precision with incomplete and imperfect judgments" (trec_eval's `infAP`).
     """
     before, _ = _counted_others(judged)
+    assert judged.other_gains is not None
+    pooled = before + _before(judged, judged.other_gains < 0)
     earlier = np.arange(judged.ranks.shape[1])[None, :]
     found = np.isfinite(judged.ranks)
     rank = np.where(found, judged.ranks, 1.0)
-    precise = (earlier + before) / rank * (earlier + _EPSILON) / (earlier + before + 2 * _EPSILON)
+    precise = (earlier + pooled) / rank * (earlier + _EPSILON) / (earlier + before + 2 * _EPSILON)
     values = np.where(found, 1.0 / rank + np.where(rank > 1, precise, 0.0), 0.0)
     return values.sum(axis=1) / np.maximum((judged.gains > 0).sum(axis=1), 1)
 
@@ -112,14 +115,18 @@ def _counted_others(judged: JudgedRanks) -> tuple[Floats, Floats]:
     Returns:
         Shapes (queries, relevant) and (queries, 1).
     """
-    assert judged.other_ranks is not None
     assert judged.other_gains is not None
     counts = judged.other_gains >= 0
-    ranks = np.where(counts, judged.other_ranks, np.inf)
+    return _before(judged, counts), counts.sum(axis=1, keepdims=True).astype(np.float64)
+
+
+def _before(judged: JudgedRanks, counts: npt.NDArray[np.bool_]) -> Floats:
+    """For each relevant document, how many of the chosen others come before it; (queries, relevant)."""
+    assert judged.other_ranks is not None
     before = np.zeros(judged.ranks.shape)
-    for column in ranks.T:
+    for column in np.where(counts, judged.other_ranks, np.inf).T:
         before += column[:, None] < judged.ranks
-    return before, counts.sum(axis=1, keepdims=True).astype(np.float64)
+    return before
 
 
 def _no_cutoff(parameters: Mapping[str, Any]) -> str | None:
@@ -135,6 +142,8 @@ DEFINITIONS = (
     Definition("Judged", judgement_rate, "share of the first documents that are judged", needs="judged"),
     Definition("Bpref", bpref, "binary preference", needs="judged", compares_judged=True),
     Definition("infAP", inferred_average_precision, "inferred average precision", needs="judged"),
-    Definition("Accuracy", accuracy, "chance that a relevant document comes before another", refuses=_no_cutoff),
-    Definition("Compat", compatibility, "overlap with the best ranking", refuses=persistence_refused),
+    Definition(
+        "Accuracy", accuracy, "chance that a relevant document comes before another", needs="sizes", refuses=_no_cutoff
+    ),
+    Definition("Compat", compatibility, "overlap with the best ranking", needs="sizes", refuses=persistence_refused),
 )

@@ -75,9 +75,13 @@ class JudgedRanks:
         return JudgedRanks(ranks, gains, *others, self.sizes)
 
     def among_judged(self) -> JudgedRanks:
-        """What is seen where documents without a judgement are left out of the rankings."""
+        """What is seen where documents without a judgement are left out of the rankings.
+
+        A gain below 0 is TREC's sign for a document that was not judged.
+        """
         assert self.other_ranks is not None
-        both = np.column_stack([self.ranks, self.other_ranks])
+        assert self.other_gains is not None
+        both = np.column_stack([self.ranks, np.where(self.other_gains >= 0, self.other_ranks, UNJUDGED)])
         order = np.argsort(both, axis=1, kind="stable")
         place = np.empty(both.shape)
         np.put_along_axis(place, order, np.broadcast_to(np.arange(1.0, both.shape[1] + 1), both.shape), axis=1)

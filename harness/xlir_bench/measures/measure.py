@@ -13,8 +13,10 @@ from xlir_bench.measures.judged_ranks import UNJUDGED, Floats, JudgedRanks
 
 __all__ = ["UNJUDGED", "Definition", "Floats", "JudgedRanks", "Measure", "Needs", "definitions"]
 
-Needs = Literal["relevant", "judged"]
-"""Whose ranks a measure is computed from: relevant documents, or also those that were judged not relevant."""
+Needs = Literal["relevant", "sizes", "judged"]
+"""What a measure is computed from: ranks of relevant documents; also the sizes of rankings; also the ranks of documents
+that are judged not relevant.
+"""
 
 Parameters = Mapping[str, Any]
 
@@ -33,7 +35,7 @@ class Definition:
         summary: one line for a person.
         higher_is_better: the direction of improvement.
         bounded: whether values lie in [0, 1].
-        needs: whose ranks it takes.
+        needs: what it is computed from.
         refuses: why some parameters cannot be had, as the end of a sentence; None where they can.
         compares_judged: whether documents without a judgement count for nothing.
         unusable: why it is not defined for some gains, see `Gains`; None where it is.
@@ -98,7 +100,7 @@ class Measure:
 
     @property
     def needs(self) -> Needs:
-        """Whose ranks it takes."""
+        """What it is computed from."""
         return "judged" if self.parameters.get(JUDGED_ONLY) else self.definition.needs
 
     def __call__(self, judged: JudgedRanks) -> Floats:
