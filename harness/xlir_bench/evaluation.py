@@ -24,6 +24,7 @@ from xlir_bench.encoders.verification import StoredCheck, packed_sample
 from xlir_bench.engines import STREAMED_ABOVE, Streamed, Streaming, stream
 from xlir_bench.engines.records import Records
 from xlir_bench.errors import InputError, XlirError
+from xlir_bench.measures import parse
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.results import (
     ModelReference,
@@ -139,7 +140,7 @@ def evaluate(
     model.language_support.check(collection.languages, model.info.id)
     clock = _Clock()
     across = any(setting != "monolingual" for setting in suite.settings)
-    heads = _heads(suite, collection, across, top_k)
+    heads = _heads(suite, collection, across, top_k)._replace(judged=_needs_judged(suite))
     ranked = _ranked(model, collection, (across, heads), cache, progress)
     ranks = ranked.ranks
     clock.split("encode_s", "rank_s", ranked.encode_s)
@@ -307,6 +308,11 @@ class _Clock:
         self.lap(second)
         self.laps[first] = round(seconds, 4)
         self.laps[second] = round(max(self.laps[second] - seconds, 0.0), 4)
+
+
+def _needs_judged(suite: Suite) -> bool:
+    """Whether a measure needs the ranks of documents that are judged not relevant."""
+    return any(parse(name).needs == "judged" for names in suite.settings.values() for name in names)
 
 
 def _heads(suite: Suite, collection: Collection, across: bool, top_k: int | None) -> Heads:

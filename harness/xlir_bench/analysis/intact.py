@@ -9,10 +9,11 @@ import numpy as np
 
 from xlir_bench.analysis.bias import measure_bias
 from xlir_bench.analysis.verified import recompute
-from xlir_bench.collection import Collection
+from xlir_bench.collection import Collection, Integers
 from xlir_bench.errors import XlirError
-from xlir_bench.results import Result, load_ranks, ranks_path
+from xlir_bench.results import Result, judged_path, load_ranks, ranks_path
 from xlir_bench.retrieval import RankTable, Unanswered, Wanted
+from xlir_bench.retrieval.ranks import left_out
 
 _BIAS_FOLLOWS = 2e-6
 """Figures of bias are stated with six digits."""
@@ -32,8 +33,9 @@ def fault_of(result: Result, path: Path, collection: Collection) -> str | None:
         return str(error)
     across = any(score.setting != "monolingual" for score in result.scores)
     name = ranks_path(path).name
-    if not _is_of(ranks, Wanted.of(collection, across_languages=across), collection):
-        return f"{name} beside it is of other queries or judgements"
+    for file, is_of in ((name, _is_of), (judged_path(path).name, _has_others)):
+        if not is_of(ranks, across, collection):
+            return f"{file} beside it is of other queries or judgements"
     try:
         if recompute(result, ranks, analysis=False).discrepancies:
             return f"other figures than it states follow from {name} beside it"
@@ -47,17 +49,34 @@ def fault_of(result: Result, path: Path, collection: Collection) -> str | None:
     return None
 
 
-def _is_of(ranks: RankTable, wanted: Wanted, collection: Collection) -> bool:
+def _is_of(ranks: RankTable, across: bool, collection: Collection) -> bool:
+    wanted = Wanted.of(collection, across_languages=across)
+    return (
+        tuple(ranks.languages) == wanted.languages
+        and tuple(ranks.pool_sizes) == tuple(collection.documents.sizes.values())
+        and _has(ranks, wanted, np.arange(len(wanted)), collection)
+        and ranks.unanswered.entries() == Unanswered.of(collection).entries()
+        and ranks.left_out == left_out(collection)
+    )
+
+
+def _has_others(ranks: RankTable, across: bool, collection: Collection) -> bool:
+    """Whether documents that are judged not relevant, where there are ranks of them, are those of the collection."""
+    if ranks.not_relevant is None:
+        return True
+    wanted = Wanted.of(collection, across_languages=across, judged=True)
+    return _has(ranks.not_relevant, wanted, np.flatnonzero(wanted.gain <= 0), collection)
+
+
+def _has(ranks: RankTable, wanted: Wanted, at: Integers, collection: Collection) -> bool:
+    """Whether the rows of a table are those judgements."""
     queries, documents = collection.queries, collection.documents
     return (
-        len(ranks) == len(wanted)
-        and tuple(ranks.languages) == wanted.languages
-        and tuple(ranks.pool_sizes) == tuple(documents.sizes.values())
-        and np.array_equal(ranks.query, wanted.queries[wanted.query])
-        and np.array_equal(ranks.gain, wanted.gain)
+        len(ranks) == len(at)
+        and np.array_equal(ranks.query, wanted.queries[wanted.query[at]])
+        and np.array_equal(ranks.gain, wanted.gain[at])
         and list(ranks.query_id) == [queries.ids[row] for row in ranks.query.tolist()]
-        and list(ranks.document_id) == [documents.ids[row] for row in wanted.document.tolist()]
-        and ranks.unanswered.entries() == Unanswered.of(collection).entries()
+        and list(ranks.document_id) == [documents.ids[row] for row in wanted.document[at].tolist()]
     )
 
 

@@ -18,7 +18,7 @@ from xlir_bench.analysis.scores import row_scores, summary_of
 from xlir_bench.collection import SETTINGS, Setting
 from xlir_bench.errors import InputError, XlirError, printable
 from xlir_bench.measures import parse
-from xlir_bench.results import Result, leaders_path, load_ranks, load_result, ranks_path
+from xlir_bench.results import Result, judged_path, leaders_path, load_ranks, load_result, ranks_path
 from xlir_bench.results.exchange.table import spread
 from xlir_bench.retrieval import RankTable
 from xlir_bench.version import __version__
@@ -137,7 +137,7 @@ def recompute(result: Result, ranks: RankTable, *, analysis: bool = True) -> Rec
             figures += 1
             if not _same(said, follows, _ROUNDING):
                 wrong.append(Discrepancy(figure, said, follows))
-    except _UNCOMPUTABLE as error:
+    except (*_UNCOMPUTABLE, InputError) as error:
         # The table has the right form, and yet no figure follows from it.
         reason = " ".join(str(error).split())
         wrong.append(Discrepancy("all figures", "follow", f"cannot be computed ({reason})"))
@@ -241,7 +241,7 @@ def _shown(value: object) -> str:
 def _content(path: Path) -> str:
     """SHA-256 over a result file and the tables beside it."""
     digest = hashlib.sha256()
-    for file in (path, ranks_path(path), leaders_path(path)):
+    for file in (path, ranks_path(path), leaders_path(path), judged_path(path)):
         content = file.read_bytes() if file.is_file() else b""
         digest.update(len(content).to_bytes(8, "big") + content)
     return digest.hexdigest()

@@ -75,6 +75,24 @@ class Listed(click.ParamType[tuple[str, ...]]):
         return names
 
 
+class Measures(click.ParamType[tuple[str, ...]]):
+    """Names of measures separated by commas, e.g. `nDCG@10,AP(rel=2)`."""
+
+    name = "MEASURES"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """The canonical names, in the order given."""
+        from xlir_bench.measures import distinct, split
+
+        return value if isinstance(value, tuple) else distinct(split(str(value)))
+
+
+measures: Decorator = click.option(
+    "--measures",
+    type=Measures(),
+    help="Instead of the suite's, in every setting, as ir_measures writes them, e.g. 'nDCG@10,AP(rel=2),RR@10'; the "
+    "first is primary.",
+)
 data: Decorator = click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),

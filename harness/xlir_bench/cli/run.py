@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @options.languages
 @options.sides
 @click.option("--settings", type=options.Listed(SETTINGS), help="Only these, e.g. monolingual,multilingual.")
+@options.measures
 @options.data
 @options.offline
 @click.option(
@@ -60,6 +61,7 @@ def command(
     languages: tuple[str, ...] | None,
     sides: options.Sides,
     settings: tuple[str, ...] | None,
+    measures: tuple[str, ...] | None,
     data: Path | None,
     output: Path,
     top_k: int | None,
@@ -116,7 +118,7 @@ def command(
     names = [suite.name for suite in chosen]
     for suite, label in zip(chosen, labels(chosen), strict=True):
         with options.noted(failures, label):
-            narrowed = suite.narrowed(settings)
+            narrowed = suite.with_measures(measures).narrowed(settings)
             collection = session.collection(narrowed, languages)
             _say_remarks(narrowed, collection, asked=settings is not None)
             if dry_run:

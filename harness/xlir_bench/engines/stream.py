@@ -113,8 +113,8 @@ def stream(
     if not isinstance(retriever, Encoder | Lookup):
         raise InputError(f"{info.id} indexes the whole pool at once and cannot be streamed: leave out --shard-size")
     since = perf_counter()
-    wanted = Wanted.of(collection, across_languages=across_languages)
     heads = heads or default_heads(across_languages)
+    wanted = Wanted.of(collection, across_languages=across_languages, judged=heads.judged)
     place = _place(model, collection, streaming, (across_languages, heads))
     kept = _kept(model, collection, streaming)
     check = StoredCheck.of(model, collection)

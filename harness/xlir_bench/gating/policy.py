@@ -102,7 +102,7 @@ class Rule(BaseModel):
     @classmethod
     def _known_measures(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         try:
-            return tuple(name if name == PRIMARY else str(parse(name)) for name in names)
+            return tuple(dict.fromkeys(name if name == PRIMARY else str(parse(name)) for name in names))
         except InputError as error:
             raise ValueError(str(error)) from None
 

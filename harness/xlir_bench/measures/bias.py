@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from xlir_bench.measures.measure import Definition, Floats, JudgedRanks, define
+from xlir_bench.measures.judged_ranks import Floats, JudgedRanks
+from xlir_bench.measures.measure import Definition
 
 
 def rank_distance(judged: JudgedRanks) -> Floats:
@@ -22,8 +23,12 @@ def rank_distance(judged: JudgedRanks) -> Floats:
     return np.subtract(largest, judged.ranks[:, 0], out=np.full(len(judged), np.nan), where=answered)
 
 
-define(
+DEFINITIONS = (
     Definition(
-        "rank_distance", rank_distance, None, False, False, "ranks between a query's first and last relevant document"
-    )
+        "rank_distance",
+        rank_distance,
+        "ranks between a query's first and last relevant document",
+        higher_is_better=False,
+        bounded=False,
+    ),
 )

@@ -1,68 +1,27 @@
-"""What a measure is, and the table of those that exist."""
+"""What a measure is: a value with a definition and parameters, which its printed form identifies."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from xlir_bench.errors import InputError, unknown_name
+from xlir_bench.measures.judged_ranks import UNJUDGED, Floats, JudgedRanks
 
-Floats = npt.NDArray[np.float64]
+__all__ = ["UNJUDGED", "Definition", "Floats", "JudgedRanks", "Measure", "Needs", "definitions"]
 
-UNJUDGED: Final = np.inf
-"""The rank that pads a row of `JudgedRanks`: behind everything, so that 1/rank and any cut-off count it as nothing."""
+Needs = Literal["relevant", "sizes", "judged"]
+"""What a measure is computed from: ranks of relevant documents; also the sizes of rankings; also the ranks of documents
+that are judged not relevant.
+"""
 
+Parameters = Mapping[str, Any]
 
-@dataclass(frozen=True)
-class JudgedRanks:
-    """The ranks of the relevant documents of some queries, all that the measures here depend on.
-
-    Attributes:
-        ranks: 1 is first; ascending in each row, then padded with `UNJUDGED`; padding alone for a query without a
-            relevant document. Shape (queries, judged).
-        gains: gain of the document at the same place, above 0; 0 where padded. Shape (queries, judged).
-    """
-
-    ranks: Floats
-    gains: Floats
-
-    @staticmethod
-    def of(
-        query: npt.NDArray[np.int64],
-        rank: npt.NDArray[np.int64],
-        gain: Floats,
-        queries: npt.NDArray[np.int64] | None = None,
-    ) -> JudgedRanks:
-        """From one entry per relevant document, shape (judgements,) each, in any order.
-
-        Args:
-            query: any number that is equal for the documents of one query. Rows come in ascending order of it.
-            rank: 1 is first.
-            gain: above 0.
-            queries: the number of every row, ascending; a query without an entry gets a row of padding. By default
-                those that have entries.
-        """
-        order = np.lexsort((rank, query))
-        query, rank, gain = query[order], rank[order], gain[order]
-        numbers = np.unique(query) if queries is None else queries
-        row = np.searchsorted(numbers, query)
-        place = np.arange(len(query)) - np.searchsorted(query, query)
-        shape = (len(numbers), int(place.max(initial=0)) + 1)
-        ranks, gains = np.full(shape, UNJUDGED), np.zeros(shape)
-        ranks[row, place], gains[row, place] = rank, gain
-        return JudgedRanks(ranks, gains)
-
-    def __len__(self) -> int:
-        return len(self.ranks)
-
-
-PerQuery = Callable[[JudgedRanks], Floats]
-PerQueryAtCutoff = Callable[[JudgedRanks, int], Floats]
+REL: Final = "rel"
+JUDGED_ONLY: Final = "judged_only"
 
 
 @dataclass(frozen=True)
@@ -70,85 +29,110 @@ class Definition:
     """One line of the table of measures.
 
     Attributes:
-        name: without the cut-off.
-        whole: the measure over the full ranking, or None where it needs a cut-off.
-        at: the measure at a cut-off, or None where it takes none.
+        name: as ir_measures writes it, without parameters; or our own name.
+        compute: the value of each query from its ranks and from the parameters of the measure by name, without `rel`
+            and `judged_only`: what they leave out is left out before. NaN where the measure is not defined.
+        summary: one line for a person.
         higher_is_better: the direction of improvement.
         bounded: whether values lie in [0, 1].
-        summary: one line for a person.
+        needs: what it is computed from.
+        refuses: why some parameters cannot be had, as the end of a sentence; None where they can.
+        compares_judged: whether documents without a judgement count for nothing.
+        unusable: why it is not defined for some gains, see `Gains`; None where it is.
+        not_a_mean: why it is no figure of a result, which is a mean over queries; the provider for ir_measures has it
+            nevertheless.
     """
 
     name: str
-    whole: PerQuery | None
-    at: PerQueryAtCutoff | None
-    higher_is_better: bool
-    bounded: bool
+    compute: Callable[..., Floats]
     summary: str
+    higher_is_better: bool = True
+    bounded: bool = True
+    needs: Needs = "relevant"
+    compares_judged: bool = False
+    refuses: Callable[[Parameters], str | None] = field(default=lambda _: None)
+    unusable: Callable[[Gains, Parameters], str | None] = field(default=lambda _, __: None)
+    not_a_mean: str | None = None
 
 
-_DEFINITIONS: dict[str, Definition] = {}
+@dataclass(frozen=True)
+class Gains:
+    """The gains of a collection's judgements.
 
+    Attributes:
+        distinct: each gain that occurs, ascending; (gains,).
+    """
 
-def define(definition: Definition) -> None:
-    """Add a line to the table. Each file of measures does so for its own."""
-    _DEFINITIONS[definition.name] = definition
+    distinct: Floats
 
+    @staticmethod
+    def of(gains: Floats) -> Gains:
+        """Of the gains of all judgements; (judgements,)."""
+        return Gains(np.unique(gains).astype(np.float64))
 
-def known() -> dict[str, Definition]:
-    """Every measure that can be named, by its name without the cut-off."""
-    from xlir_bench.measures import bias, effectiveness  # noqa: F401  (their definitions enter the table)
+    @property
+    def greatest(self) -> float:
+        """The greatest gain; 0 where there is no judgement."""
+        return float(self.distinct.max(initial=0.0))
 
-    return dict(_DEFINITIONS)
+    @property
+    def all_relevant(self) -> bool:
+        """Whether no document is judged not relevant."""
+        return not (self.distinct <= 0).any()
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure as a value, e.g. nDCG@10.
+    """A measure as a value, e.g. `nDCG(dcg='exp-log2')@10`.
 
     Attributes:
+        name: the canonical form of ir_measures: its identity, its key in files and its label on pages.
         definition: what is computed.
-        cutoff: how many documents of the ranking count; None is all of them.
+        parameters: those that are not the default, by name.
     """
 
-    definition: Definition
-    cutoff: int | None
+    name: str
+    definition: Definition = field(compare=False)
+    parameters: Parameters = field(compare=False)
 
     def __str__(self) -> str:
-        return self.definition.name + (f"@{self.cutoff}" if self.cutoff is not None else "")
+        return self.name
+
+    @property
+    def needs(self) -> Needs:
+        """What it is computed from."""
+        return "judged" if self.parameters.get(JUDGED_ONLY) else self.definition.needs
 
     def __call__(self, judged: JudgedRanks) -> Floats:
-        """The value for each query, shape (queries,); NaN where the measure is not defined for it."""
-        if self.cutoff is not None:
-            assert self.definition.at is not None, "parse() lets no cut-off pass that the measure does not take"
-            return self.definition.at(judged, self.cutoff)
-        assert self.definition.whole is not None, "parse() lets no measure pass without the cut-off that it needs"
-        return self.definition.whole(judged)
+        """The value for each query, shape (queries,); NaN where the measure is not defined for it.
+
+        Raises:
+            ValueError: the measure needs the ranks of documents that are judged not relevant, and they are unknown.
+        """
+        if self.needs == "judged" and judged.other_ranks is None:
+            raise ValueError(f"{self.name} needs the ranks of documents that are judged not relevant")
+        others = {name: value for name, value in self.parameters.items() if name not in {REL, JUDGED_ONLY}}
+        if self.parameters.get(REL, 1) > 1:
+            judged = judged.relevant_from(self.parameters[REL])
+        if self.parameters.get(JUDGED_ONLY):
+            judged = judged.among_judged()
+        return self.definition.compute(judged, **others)
+
+    def unusable(self, gains: Gains) -> str | None:
+        """Why the measure says nothing of data with these gains, as the end of a sentence; None where it does."""
+        rel = self.parameters.get(REL, 1)
+        if rel > 1 and gains.greatest < rel:
+            return f"no document has a gain of {rel}; the greatest is {gains.greatest:g}"
+        compares = self.definition.compares_judged or self.parameters.get(JUDGED_ONLY)
+        if compares and gains.all_relevant and rel == 1:
+            return "no document is judged not relevant, and it compares relevant documents with these alone"
+        return self.definition.unusable(gains, self.parameters)
 
 
-def parse(name: str) -> Measure:
-    """The measure of a name as ir_measures writes it: `AP`, `nDCG@10`, `RR@10`, `R@100`, `P@1`, `Success@5`.
+@cache
+def definitions() -> dict[str, Definition]:
+    """Every measure that is computed, by its name without parameters."""
+    from xlir_bench.measures import bias, effectiveness, judged, user_models
 
-    Raises:
-        InputError: no such measure, a cut-off that is not a positive number, or one that is missing or out of place.
-    """
-    match = re.fullmatch(r"([A-Za-z_]+)(?:@(.*))?", name)
-    definitions = known()
-    if match is None or match[1] not in definitions:
-        hint = "known: " + " ".join(_usage(definition) for definition in definitions.values())
-        raise unknown_name("measure", name, definitions, hint)
-    definition, cutoff = definitions[match[1]], match[2]
-    if cutoff is None:
-        if definition.whole is None:
-            raise InputError(f"measure {name!r} needs a cut-off, e.g. {definition.name}@10")
-        return Measure(definition, None)
-    if definition.at is None:
-        raise InputError(f"measure {name!r}: {definition.name} takes no cut-off; write {definition.name}")
-    if not re.fullmatch(r"[1-9][0-9]{0,8}", cutoff):
-        raise InputError(f"measure {name!r}: the cut-off must be a whole number of at least 1")
-    return Measure(definition, int(cutoff))
-
-
-def _usage(definition: Definition) -> str:
-    if definition.at is None:
-        return definition.name
-    return f"{definition.name}@k" if definition.whole is None else f"{definition.name}[@k]"
+    tables = (effectiveness.DEFINITIONS, judged.DEFINITIONS, user_models.DEFINITIONS, bias.DEFINITIONS)
+    return {definition.name: definition for table in tables for definition in table}

@@ -13,6 +13,7 @@ from xlir_bench.results.schema import (
 )
 from xlir_bench.results.store import (
     find_results,
+    judged_path,
     leaders_path,
     load_ranks,
     load_result,
@@ -37,6 +38,7 @@ __all__ = [
     "claim",
     "distinct_names",
     "find_results",
+    "judged_path",
     "leaders_path",
     "load_ranks",
     "load_result",

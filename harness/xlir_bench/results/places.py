@@ -8,7 +8,15 @@ from pathlib import Path
 
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.results.schema import Result, SuiteReference
-from xlir_bench.results.store import leaders_path, load_result, ranks_path, result_path, runs_path, sample_path
+from xlir_bench.results.store import (
+    judged_path,
+    leaders_path,
+    load_result,
+    ranks_path,
+    result_path,
+    runs_path,
+    sample_path,
+)
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +92,7 @@ def _data(result: Result) -> str:
 def _move(path: Path, target: Path) -> None:
     """Rename a result with all that lies beside it, the result itself last: it has its ranks wherever it is."""
     try:
-        for part in (ranks_path, leaders_path, sample_path, runs_path):
+        for part in (ranks_path, leaders_path, judged_path, sample_path, runs_path):
             if part(path).exists():
                 part(path).replace(part(target))
             elif part is not runs_path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,11 @@ def ranks_path(result: Path) -> Path:
 def leaders_path(result: Path) -> Path:
     """Where the first documents of the multilingual rankings are kept, if the run searched every language at once."""
     return result.with_suffix(".leaders.parquet")
+
+
+def judged_path(result: Path) -> Path:
+    """Where the ranks of documents that are judged not relevant are kept, if a measure of the run needs them."""
+    return result.with_suffix(".judged.parquet")
 
 
 def runs_path(result: Path) -> Path:
@@ -73,6 +79,10 @@ def save_at(path: Path, result: Result, ranks: RankTable, sample: bytes | None =
         _write_ranks(ranks, temporary)
         # Leaders of an earlier run must at no instant stand beside the ranks of this one.
         leaders_path(path).unlink(missing_ok=True)
+        judged_path(path).unlink(missing_ok=True)
+    if ranks.not_relevant is not None:
+        with replacing(judged_path(path)) as temporary:
+            _write_ranks(ranks.not_relevant, temporary)
     if ranks.leaders is not None:
         with replacing(leaders_path(path)) as temporary:
             _write_leaders(ranks.leaders, temporary)
@@ -197,20 +207,34 @@ def _write_ranks(ranks: RankTable, path: Path) -> None:
         columns["ahead"] = pa.array(ranks.ahead)
     flat = pa.array(ranks.outranked.ravel())
     columns["outranked"] = pa.FixedSizeListArray.from_arrays(flat, len(ranks.languages))
-    header = json.dumps(
-        {"languages": ranks.languages, "pool_sizes": ranks.pool_sizes, "unanswered": ranks.unanswered.entries()}
-    )
-    table = pa.table(columns).replace_schema_metadata({_TABLE_KEY: header.encode()})
+    header = {
+        "languages": ranks.languages,
+        "pool_sizes": ranks.pool_sizes,
+        "unanswered": ranks.unanswered.entries(),
+        "left_out": [[query, *counts] for query, counts in ranks.left_out.items()],
+    }
+    table = pa.table(columns).replace_schema_metadata({_TABLE_KEY: json.dumps(header).encode()})
     pq.write_table(table, path, compression="zstd")
 
 
 def load_ranks(path: Path) -> RankTable:
-    """Read a table of ranks, with the leaders that lie beside it, if any.
+    """Read a table of ranks, with what lies beside it, if any: leaders, and documents that are judged not relevant.
 
     Raises:
         MissingResourceError: there is no such file.
-        InputError: it is not a table of ranks, or the leaders are not those of its queries.
+        InputError: it is not a table of ranks, or what lies beside it is of another.
     """
+    ranks = _load_table(path)
+    judged = judged_path(path)
+    if not judged.is_file():
+        return ranks
+    others = _load_table(judged)
+    if (others.languages, others.pool_sizes) != (ranks.languages, ranks.pool_sizes):
+        raise InputError(f"{judged}: not of the documents of {path.name} beside it")
+    return replace(ranks, not_relevant=others)
+
+
+def _load_table(path: Path) -> RankTable:
     if not path.is_file():
         raise MissingResourceError(f"{path}: no such table of ranks")
     try:
@@ -218,7 +242,7 @@ def load_ranks(path: Path) -> RankTable:
         header = json.loads(table.schema.metadata[_TABLE_KEY])
         languages = tuple(header["languages"])
         outranked = _whole_numbers(table["outranked"].combine_chunks().flatten())
-        names = {name: _objects(table[name]) for name in _COLUMNS}
+        names: dict[str, Any] = {name: _objects(table[name]) for name in _COLUMNS}
         return RankTable(
             query=_whole_numbers(table["query"]).astype(np.int64),
             **names,
@@ -231,6 +255,7 @@ def load_ranks(path: Path) -> RankTable:
             leaders=_load_leaders(leaders_path(path), table["query"].to_numpy()),
             rankings=None,
             unanswered=_unanswered(header.get("unanswered", [])),
+            left_out=_left_out(header.get("left_out", []), len(languages)),
         )
     except TooLargeError:
         raise
@@ -251,6 +276,20 @@ def _unanswered(entries: object) -> Unanswered:
     ):
         raise ValueError("its list of queries without a relevant document is damaged")
     return Unanswered.listed(listed)
+
+
+def _left_out(entries: object, languages: int) -> dict[int, tuple[int, ...]]:
+    """`RankTable.left_out` as it is written.
+
+    Raises:
+        ValueError: the entries are not in that form.
+    """
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, list) and len(entry) == languages + 1 and all(type(n) is int and n >= 0 for n in entry)
+        for entry in entries
+    ):
+        raise ValueError("its list of documents that rankings leave out is damaged")
+    return {entry[0]: tuple(entry[1:]) for entry in entries}
 
 
 def _write_leaders(leaders: Leaders, path: Path) -> None:

@@ -39,7 +39,7 @@ def count_outranked(
         collection: what is searched.
         across_languages: search every query in all documents; else only in those of its own language, which is all
             that the monolingual setting needs.
-        heads: what is kept of the tops of rankings; by default `default_heads`.
+        heads: what is kept beside the ranks of relevant documents; by default `default_heads`.
         budget: bytes for one block of scores, where it is the scorer that makes them; a block has at least one query.
         progress: hears of queries done.
 
@@ -48,8 +48,8 @@ def count_outranked(
     """
     from xlir_bench.retrieval.given import count_given
 
-    wanted = Wanted.of(collection, across_languages=across_languages)
     heads = heads or default_heads(across_languages)
+    wanted = Wanted.of(collection, across_languages=across_languages, judged=heads.judged)
     if isinstance(scorer, DenseScorer):
         stage = progress.stage("ranking", len(wanted.queries), "queries")
         judged = scorer.documents[wanted.judged]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xlir_bench.collection import Collection, Integers, Setting, Texts
+from xlir_bench.errors import InputError
 from xlir_bench.measures import JudgedRanks, Measure
 from xlir_bench.retrieval.counts import Counts
 from xlir_bench.retrieval.rankings import WHOLE_POOL, Rankings
@@ -30,7 +31,8 @@ class Row:
         document_language: a code, or "*" for the whole pool.
         queries: the number of each query that counts in the row, ascending: those with a relevant document in the pool,
             and those that were judged in it and have none anywhere; (queries,).
-        judged: the ranks of their relevant documents in this pool, in the same order; nothing for the latter.
+        judged: the ranks of their judged documents in this pool, in the same order; of those that are not relevant only
+            where they were counted.
         documents: the size of the pool.
     """
 
@@ -44,7 +46,16 @@ class Row:
         """The numbers of the queries that a measure is defined for, and its value for each; (queries,) both.
 
         A query without a relevant document is 0 in every measure of effectiveness, and has no rank distance.
+
+        Raises:
+            InputError: the measure needs the ranks of documents that are judged not relevant, and they were not counted
+                or are not there.
         """
+        if measure.needs == "judged" and self.judged.other_ranks is None:
+            raise InputError(
+                f"{measure} needs the ranks of documents that are judged not relevant, which lie in "
+                "SUITE.judged.parquet beside a result: it is not there"
+            )
         values = measure(self.judged)
         defined = ~np.isnan(values)
         return self.queries[defined], values[defined]
@@ -162,6 +173,10 @@ class RankTable:
             was stored without them.
         rankings: the first documents by name; None where none were kept, and always of a table that was stored.
         unanswered: the judged queries without a relevant document.
+        left_out: number of a query -> documents of each language that its ranking leaves out, in the order of
+            `languages`; queries that leave out none are not listed.
+        not_relevant: the same of the documents that are judged not relevant, whose gain is 0 or below, without what
+            belongs to a whole run; None where they were not counted.
     """
 
     query: Integers
@@ -179,6 +194,8 @@ class RankTable:
     leaders: Leaders | None = None
     rankings: Rankings | None = None
     unanswered: Unanswered = field(default_factory=lambda: Unanswered.listed(()))
+    left_out: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    not_relevant: RankTable | None = None
 
     def __len__(self) -> int:
         return len(self.query)
@@ -235,7 +252,23 @@ class RankTable:
         inside, without = of
         queries = np.union1d(self.query[inside], without)
         judged = JudgedRanks.of(self.query[inside], rank[inside], self.gain[inside], queries)
+        judged = replace(judged, sizes=self._sizes(queries, pair[1], documents))
+        others = self.not_relevant
+        if others is not None:
+            chosen = np.isin(others.query, queries)
+            if pair[1] != WHOLE_POOL:
+                chosen &= others.document_language == pair[1]
+            there = others.rank_in_pool if pair[1] == WHOLE_POOL else others.rank_in_language
+            judged = judged.with_others((others.query[chosen], there[chosen], others.gain[chosen]), queries)
         return Row(*pair, queries, judged, documents)
+
+    def _sizes(self, queries: Integers, pool: str, documents: int) -> npt.NDArray[np.float64]:
+        """How long the rankings of some queries are; (queries,)."""
+        sizes = np.full(len(queries), float(documents))
+        for number, counts in self.left_out.items():
+            fewer = sum(counts) if pool == WHOLE_POOL else counts[self.languages.index(pool)]
+            sizes[queries == number] -= fewer
+        return sizes
 
 
 def rank_table(wanted: Wanted, collection: Collection, counts: Counts) -> RankTable:
@@ -247,32 +280,54 @@ def rank_table(wanted: Wanted, collection: Collection, counts: Counts) -> RankTa
     queries, documents = collection.queries, collection.documents
     if counts.documents != len(documents):
         raise ValueError(f"{counts.documents} of {len(documents)} documents were counted")
-    query = wanted.queries[wanted.query]
     rankings = None if counts.best is None else Rankings.of(wanted, counts.best)
-    table = RankTable(
-        query,
-        _names(queries.ids, query),
-        _names(collection.questions, query),
-        _names(queries.languages, query),
-        _names(documents.ids, wanted.document),
-        _names(documents.languages, wanted.document),
-        wanted.gain,
-        counts.level > 1,
-        wanted.languages,
-        tuple(documents.sizes.values()),
-        counts.outranked,
+    outranked = counts.outranked
+    if not wanted.across_languages:
+        own = np.array(wanted.query_languages, dtype=object)[wanted.query]
+        outranked = np.where(np.array(wanted.languages) == own[:, None], outranked, NOT_SEARCHED)
+
+    def part(at: Integers) -> RankTable:
+        query = wanted.queries[wanted.query[at]]
+        return RankTable(
+            query,
+            _names(queries.ids, query),
+            _names(collection.questions, query),
+            _names(queries.languages, query),
+            _names(documents.ids, wanted.document[at]),
+            _names(documents.languages, wanted.document[at]),
+            wanted.gain[at],
+            counts.level[at] > 1,
+            wanted.languages,
+            tuple(documents.sizes.values()),
+            outranked[at],
+            ahead=counts.ahead[at] if wanted.across_languages else None,
+        )
+
+    table = part(np.flatnonzero(wanted.gain > 0))
+    leaders = None
+    if rankings is not None and wanted.across_languages:
+        answered = np.isin(wanted.queries, table.query)
+        rows = rankings.pools[WHOLE_POOL].row[answered, :DEPTH]
+        leaders = Leaders(wanted.queries[answered], _places(rows, documents))
+    return replace(
+        table,
+        leaders=leaders,
         rankings=rankings,
         unanswered=Unanswered.of(collection),
+        left_out=left_out(collection),
+        not_relevant=part(np.flatnonzero(wanted.gain <= 0)) if wanted.judged_too else None,
     )
-    if not wanted.across_languages:
-        columns = np.array(wanted.languages)
-        return replace(
-            table, outranked=np.where(columns == table.query_language[:, None], counts.outranked, NOT_SEARCHED)
-        )
-    leaders = None
-    if rankings is not None:
-        leaders = Leaders(wanted.queries, _places(rankings.pools[WHOLE_POOL].row[:, :DEPTH], documents))
-    return replace(table, ahead=counts.ahead, leaders=leaders)
+
+
+def left_out(collection: Collection) -> dict[int, tuple[int, ...]]:
+    """`RankTable.left_out` of a collection."""
+    excluded, width = collection.excluded, len(collection.documents.sizes)
+    if not len(excluded):
+        return {}
+    language = collection.documents.language_numbers(excluded.document)
+    numbers, row = np.unique(excluded.query, return_inverse=True)
+    counts = np.bincount(row * width + language, minlength=len(numbers) * width).reshape(-1, width)
+    return dict(zip(numbers.tolist(), map(tuple, counts.tolist()), strict=True))
 
 
 def _places(rows: Integers, documents: Texts) -> npt.NDArray[np.int32]:

@@ -22,16 +22,18 @@ DEPTH = 100
 
 
 class Heads(NamedTuple):
-    """What is kept by name of the tops of rankings.
+    """What a search keeps beside the ranks of relevant documents.
 
     Attributes:
-        depth: documents of each ranking; 0 keeps none.
+        depth: documents at the top of each ranking that are kept by name; 0 keeps none.
         by_language: a ranking for each language of documents, from which that of all of them follows; else one of all
             documents that a query searches.
+        judged: whether documents that are judged not relevant have their ranks counted too.
     """
 
     depth: int
     by_language: bool = False
+    judged: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,13 @@ class Wanted:
         query_ids, query_languages: the id and the code of each; (queries,).
         query: place in `queries` of each judgement's query, ascending; (judgements,).
         document: position of its document in the collection; (judgements,).
-        gain: above 0; (judgements,).
+        gain: above 0 where only relevant documents are asked for; (judgements,).
         greater_ids: how many ids of judged documents are greater than its document's; (judgements,).
         judged_ids: the ids of all judged documents, each once, ascending.
         languages: of the documents, in code order: the columns of the counts.
         excluded_query, excluded_document: pairs that a ranking leaves out: place in `queries`, position; (pairs,).
         across_languages: every query searches all documents; else only those of its own language.
+        judged_too: whether documents that are judged not relevant are among the judgements.
     """
 
     queries: Integers
@@ -82,21 +85,29 @@ class Wanted:
     excluded_query: Integers
     excluded_document: Integers
     across_languages: bool
+    judged_too: bool = False
     _parts: dict[str, Part] = field(default_factory=dict, compare=False, repr=False)
 
     @staticmethod
-    def of(collection: Collection, *, across_languages: bool) -> Wanted:
-        """What a collection asks. A query with no relevant document that it searches does not search."""
+    def of(collection: Collection, *, across_languages: bool, judged: bool = False) -> Wanted:
+        """What a collection asks. A query that has no such document in what it searches does not search.
+
+        Args:
+            collection: what is searched.
+            across_languages: see `Wanted`.
+            judged: all judged documents have their ranks counted; else the relevant ones.
+        """
         collection.validate_judgements("the collection")
-        judged, counts = collection.judgements, collection.relevant
-        relevant = Judgements(judged.query[counts], judged.document[counts], judged.gain[counts])
+        counts = ~collection.left_out if judged else collection.relevant
+        judgements = collection.judgements
+        asked = Judgements(judgements.query[counts], judgements.document[counts], judgements.gain[counts])
         sides = collection.queries.languages, collection.documents.languages
         if not across_languages:
-            pairs = zip(relevant.query.tolist(), relevant.document.tolist(), strict=True)
+            pairs = zip(asked.query.tolist(), asked.document.tolist(), strict=True)
             own = np.array([sides[0][q] == sides[1][d] for q, d in pairs], dtype=bool)
-            relevant = Judgements(relevant.query[own], relevant.document[own], relevant.gain[own])
-        queries, query = np.unique(relevant.query, return_inverse=True)
-        documents, document = np.unique(relevant.document, return_inverse=True)
+            asked = Judgements(asked.query[own], asked.document[own], asked.gain[own])
+        queries, query = np.unique(asked.query, return_inverse=True)
+        documents, document = np.unique(asked.document, return_inverse=True)
         ids = [collection.documents.ids[row] for row in documents.tolist()]
         ascending = sorted(ids)
         place = np.array([bisect_left(ascending, name) for name in ids], dtype=np.int32)
@@ -107,14 +118,15 @@ class Wanted:
             tuple(collection.queries.ids[row] for row in queries.tolist()),
             tuple(sides[0][row] for row in queries.tolist()),
             query,
-            relevant.document,
-            relevant.gain,
+            asked.document,
+            asked.gain,
             len(ids) - 1 - place[document],
             tuple(ascending),
             tuple(collection.documents.sizes),
             np.searchsorted(queries, excluded.query[searching]),
             excluded.document[searching],
             across_languages,
+            judged,
         )
 
     def __len__(self) -> int:

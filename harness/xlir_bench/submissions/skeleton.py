@@ -9,7 +9,7 @@ from pathlib import Path
 from xlir_bench.encoders.manifest import FILE as MANIFEST
 from xlir_bench.errors import InputError
 from xlir_bench.files import replacing
-from xlir_bench.results import find_results, leaders_path, ranks_path
+from xlir_bench.results import find_results, judged_path, leaders_path, ranks_path
 from xlir_bench.submissions.submission import CARD, RESULTS, read_result
 
 TO_WRITE = "TO WRITE:"
@@ -93,7 +93,7 @@ def new(name: str, folder: Path, hub: str | None = None, results: Path | None = 
         with replacing(place / file) as temporary:
             temporary.write_text(text, encoding="utf-8")
     for path in found:
-        for part in (ranks_path(path), leaders_path(path), path):
+        for part in (ranks_path(path), leaders_path(path), judged_path(path), path):
             if part.is_file():
                 with replacing(place / RESULTS / part.name) as temporary:
                     shutil.copyfile(part, temporary)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xlir_bench.errors import InputError, printable
 from xlir_bench.parquet_files import pieces, read_schema, size_in_memory
-from xlir_bench.results import leaders_path, load_ranks, ranks_path
-from xlir_bench.retrieval import Leaders, RankTable
+from xlir_bench.results import judged_path, leaders_path, load_ranks, ranks_path
+from xlir_bench.retrieval import Leaders, RankTable, Unanswered
 from xlir_bench.retrieval.rankings import WHOLE_POOL
 from xlir_bench.submissions.untrusted import LIMITS
 
@@ -23,6 +24,7 @@ _MOST_BYTES = 4 << 30
 _LONGEST_ID = 1024
 _QUERIES_AT_ONCE = 4096
 _TEXTS = {"query_id", "question", "query_language", "document_id", "document_language"}
+_COLUMNS = (*sorted(_TEXTS), "query", "gain", "tied", "outranked")
 _CODE = re.compile(r"[A-Za-z0-9-]{1,20}")
 
 
@@ -33,7 +35,7 @@ def read_ranks(result: Path) -> RankTable:
         InputError: it is too large, none, or says what no ranking can.
         MissingResourceError: it is not there.
     """
-    for path in (ranks_path(result), leaders_path(result)):
+    for path in (ranks_path(result), leaders_path(result), judged_path(result)):
         if path.is_file():
             _check_bounds(path)
     try:
@@ -102,8 +104,39 @@ def impossible(ranks: RankTable) -> str | None:
     Counts of one query belong to one order of the pool. So they lie between 0 and the pool's size; no two documents of
     a language have the same rank among that language; and going down the whole pool, no count falls, and the count of
     a document's own language grows behind it. Where the first documents of each ranking are kept, a relevant one among
-    them is preceded by as many of each language as its counts say.
+    them is preceded by as many of each language as its counts say. The same holds of the documents that are judged not
+    relevant, where their ranks are there.
     """
+    return _no_ranking(ranks, 0) or _judged_are_off(ranks)
+
+
+def _judged_are_off(ranks: RankTable) -> str | None:
+    """Why the documents that are judged not relevant, and those that rankings leave out, cannot be; or None."""
+    rows = [counts for counts in ranks.left_out.values() if np.any(np.greater(counts, ranks.pool_sizes))]
+    if rows:
+        return "a ranking leaves out more documents than there are"
+    others = ranks.not_relevant
+    if others is None or not len(others):
+        return None
+    columns: dict[str, Any] = {name: np.concatenate([getattr(ranks, name), getattr(others, name)]) for name in _COLUMNS}
+    both = replace(
+        ranks,
+        **columns,
+        ahead=None,
+        leaders=None,
+        unanswered=Unanswered.listed(()),
+        not_relevant=None,
+    )
+    asked = {(number, name) for number, name, *_ in ranks.unanswered.entries()}
+    asked |= set(zip(ranks.query.tolist(), ranks.query_id, strict=True))
+    if not asked.issuperset(zip(others.query.tolist(), others.query_id, strict=True)):
+        return "a document is judged not relevant for a query that is not in the table"
+    if (others.gain > 0).any():
+        return "a gain of a document that is judged not relevant is above 0"
+    return _no_ranking(both, -np.inf)
+
+
+def _no_ranking(ranks: RankTable, least: float) -> str | None:
     columns = {code: place for place, code in enumerate(ranks.languages)}
     if not len(ranks):
         return "it has no row"
@@ -120,7 +153,7 @@ def impossible(ranks: RankTable) -> str | None:
     sizes = np.asarray(ranks.pool_sizes, dtype=np.int64)
     own = counts[np.arange(len(ranks)), own_column]
     reasons = (
-        ((ranks.gain <= 0) | ~np.isfinite(ranks.gain)).any() and "a gain is not above 0",
+        ((ranks.gain <= least) | ~np.isfinite(ranks.gain)).any() and "a gain is not above 0",
         ((counts < -1) | (counts > sizes)).any() and "a count is outside its pool",
         ((own < 0) | (own >= sizes[own_column])).any() and "a document's rank is outside its pool",
         _repeated(ranks.query, own_column, own) and "two documents of one language have the same rank",

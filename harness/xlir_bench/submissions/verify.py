@@ -13,6 +13,7 @@ from xlir_bench.errors import InputError, XlirError, printable
 from xlir_bench.results import Result
 from xlir_bench.results.exchange import Entry
 from xlir_bench.retrieval import RankTable, Unanswered
+from xlir_bench.retrieval.ranks import left_out
 from xlir_bench.submissions.runs import contradictions, runs_of
 from xlir_bench.submissions.tables import read_ranks
 from xlir_bench.submissions.untrusted import File
@@ -117,8 +118,9 @@ def judged_otherwise(result: Result, ranks: RankTable, collection: Collection) -
     for code, size in zip(ranks.languages, ranks.pool_sizes, strict=True):
         if sizes.get(code) != size:
             yield Discrepancy(f"documents in {printable(code)}", size, sizes.get(code))
-    said = dict(zip(zip(ranks.query_id, ranks.document_id, strict=True), zip(*_said(ranks), strict=True), strict=True))
-    expected = dict(_expected(collection, ranks.searched_everything))
+    others = ranks.not_relevant
+    said = _said(ranks) | (_said(others) if others is not None else {})
+    expected = dict(_expected(collection, ranks.searched_everything, judged=others is not None))
     for kind, pairs in (
         ("judgements left out", expected.keys() - said.keys()),
         ("judgements that the suite has not", said.keys() - expected.keys()),
@@ -132,18 +134,30 @@ def judged_otherwise(result: Result, ranks: RankTable, collection: Collection) -
     }
     if without:
         yield Discrepancy("queries without a relevant document", f"{len(without):,} others", "0")
+    if (ranks.left_out or others is not None) and ranks.left_out != left_out(collection):
+        yield Discrepancy("documents that rankings leave out", "others", "those of the suite")
 
 
-def _said(ranks: RankTable) -> tuple[Any, ...]:
-    return ranks.gain.tolist(), ranks.question, ranks.query_language, ranks.document_language
+def _said(ranks: RankTable) -> dict[tuple[str, str], tuple[Any, ...]]:
+    pairs = zip(ranks.query_id, ranks.document_id, strict=True)
+    values = zip(ranks.gain.tolist(), ranks.question, ranks.query_language, ranks.document_language, strict=True)
+    return dict(zip(pairs, values, strict=True))
 
 
-def _expected(collection: Collection, across: bool) -> Iterator[tuple[tuple[str, str], tuple[Any, ...]]]:
-    """(query id, document id) -> gain, question and languages of each relevant judgement that a run ranks."""
+def _expected(
+    collection: Collection, across: bool, *, judged: bool
+) -> Iterator[tuple[tuple[str, str], tuple[Any, ...]]]:
+    """(query id, document id) -> gain, question and languages of each judgement that a run ranks.
+
+    Args:
+        collection: the suite's.
+        across: whether every query searches all documents.
+        judged: whether the run ranks documents that are judged not relevant too.
+    """
     queries, documents, judgements = collection.queries, collection.documents, collection.judgements
     excluded = set(zip(collection.excluded.query.tolist(), collection.excluded.document.tolist(), strict=True))
     triples = zip(judgements.query.tolist(), judgements.document.tolist(), judgements.gain.tolist(), strict=True)
     for query, document, gain in triples:
         x, y = queries.languages[query], documents.languages[document]
-        if gain > 0 and (across or x == y) and (query, document) not in excluded:
+        if (gain > 0 or judged) and (across or x == y) and (query, document) not in excluded:
             yield (queries.ids[query], documents.ids[document]), (gain, collection.questions[query], x, y)

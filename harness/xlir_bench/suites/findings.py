@@ -10,6 +10,7 @@ import numpy as np
 from xlir_bench.collection import Collection, Texts
 from xlir_bench.errors import InputError
 from xlir_bench.languages import LANGUAGES
+from xlir_bench.measures import Gains, parse
 from xlir_bench.suites.schema import Suite
 from xlir_bench.suites.script import LEAST_SHARE, share_of_side
 from xlir_bench.suites.stored import positions_of
@@ -53,7 +54,7 @@ def measurable(suite: Suite, collection: Collection) -> Suite:
     """The suite with only those of its settings that the collection has rows of.
 
     Raises:
-        InputError: it has rows of none.
+        InputError: it has rows of none, or a measure says nothing of the collection's gains.
     """
     kept = {setting: names for setting, names in suite.settings.items() if collection.has_rows(setting)}
     if not kept:
@@ -61,6 +62,10 @@ def measurable(suite: Suite, collection: Collection) -> Suite:
             f"suite {suite.name} has no {' or '.join(suite.settings)} row in {' '.join(collection.languages)}: "
             f"judged are {_listed(collection)}; choose other settings or languages"
         )
+    gains = Gains.of(collection.judgements.gain)
+    for name in dict.fromkeys(name for names in kept.values() for name in names):
+        if (reason := parse(name).unusable(gains)) is not None:
+            raise InputError(f"suite {suite.name}: {name} cannot be measured: {reason}")
     return suite if len(kept) == len(suite.settings) else suite.model_copy(update={"settings": kept})
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from xlir_bench.collection import SETTINGS, Setting
 from xlir_bench.errors import InputError, first_problem
 from xlir_bench.languages import distinct
-from xlir_bench.measures import parse
+from xlir_bench.measures import distinct as distinct_measures
 from xlir_bench.suites.beir import BeirSource
 from xlir_bench.suites.ir_dataset import IrDatasetsSource
 from xlir_bench.suites.lareqa import LareqaSource
@@ -129,6 +129,27 @@ class Suite(BaseModel):
         """The name of a suite that travels with the package or is a library's; else the name and where it was found."""
         return self.name if self.place is None else f"{self.name} ({self.place})"
 
+    def with_measures(self, names: Sequence[str] | None) -> Suite:
+        """The suite with these measures in every setting, also the optional ones; the first is primary.
+
+        Args:
+            names: of measures; None keeps the suite's own.
+
+        Raises:
+            InputError: there is none, one is no measure, or two are the same.
+        """
+        if names is None:
+            return self
+        if isinstance(names, str) or not names:
+            raise InputError("measures is a list of at least one name, such as ['nDCG@10']")
+        measures = distinct_measures(names)
+        return self.model_copy(
+            update={
+                "settings": dict.fromkeys(self.settings, measures),
+                "optional_settings": dict.fromkeys(self.optional_settings, measures),
+            }
+        )
+
     def narrowed(self, settings: Sequence[str] | None) -> Suite:
         """The suite with only these settings; None keeps all but the optional ones.
 
@@ -142,19 +163,6 @@ class Suite(BaseModel):
         if not kept:
             raise InputError(f"suite {self.name} has no {' or '.join(settings)} setting; it has {', '.join(every)}")
         return self.model_copy(update={"settings": kept})
-
-    def with_measures(self, measures: Sequence[str] | None) -> Suite:
-        """The suite with these measures in all its settings, the first primary; None keeps its own.
-
-        Raises:
-            InputError: there is none, or one is unknown.
-        """
-        if measures is None:
-            return self
-        if isinstance(measures, str) or not measures:
-            raise InputError("measures is a list of at least one name, such as ['nDCG@10']")
-        names = tuple(dict.fromkeys(str(parse(name)) for name in measures))
-        return self.model_copy(update={"settings": dict.fromkeys(self.settings, names)})
 
     @model_validator(mode="before")
     @classmethod
@@ -184,10 +192,10 @@ class Suite(BaseModel):
     @field_validator("settings", "optional_settings")
     @classmethod
     def _known_measures(cls, settings: dict[Setting, tuple[str, ...]]) -> dict[Setting, tuple[str, ...]]:
-        for names in settings.values():
-            for name in names:
-                _as_value_error(parse, name)
-        return {setting: settings[setting] for setting in SETTINGS if setting in settings}
+        try:
+            return {setting: distinct_measures(settings[setting]) for setting in SETTINGS if setting in settings}
+        except InputError as error:
+            raise ValueError(str(error)) from None
 
     @model_validator(mode="after")
     def _several_languages(self) -> Suite:
@@ -299,11 +307,3 @@ def _with_sides(content: dict[str, Any]) -> dict[str, Any]:
         if source.get(name, value) not in (value, value[0] if isinstance(value, list) else value):
             raise ValueError(f"languages: {value} and the source's {name} {source[name]} differ")
     return {**content, "languages": list(dict.fromkeys([*queries, *documents])), "source": {**source, **mine}}
-
-
-def _as_value_error(check: object, name: str) -> None:
-    """Run a check whose refusal pydantic should report with the field's place."""
-    try:
-        check(name)  # type: ignore[operator]
-    except InputError as error:
-        raise ValueError(str(error)) from None

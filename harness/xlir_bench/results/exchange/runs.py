@@ -32,7 +32,8 @@ def write_runs(result: Result, ranks: RankTable, path: Path, depth: int, progres
     Scores are float32 to the last bit, and documents of one score stand by id, descending, as trec_eval puts them.
     `runs.json` says whose runs these are, how deep, and what the result says of each: equal to what trec_eval computes
     from the run for measures with a cut-off up to `depth`, and for all where a pool has no more documents. A query
-    without a relevant document was not searched and has no line; `trec_eval -c` counts it as 0 by its judgement.
+    without a relevant document was not searched, unless a measure needs documents that are judged not relevant, and has
+    no line then; `trec_eval -c` counts it as 0 by its judgement.
 
     Args:
         result: whose runs they are.
@@ -63,7 +64,7 @@ def write_runs(result: Result, ranks: RankTable, path: Path, depth: int, progres
             base.with_name(f"{base.name}.run"), _lines(ranks, ranks.rankings, pool, depth, safe_name(result.model.name))
         )
         stage.advance()
-    index = {**_whose(result, depth), "runs": expected(entry, rows)}
+    index = {**_whose(result, depth), "runs": expected(entry, rows, made_up=False)}
     write(folder / INDEX, [json.dumps(index, indent=1, ensure_ascii=False, allow_nan=False), "\n"])
     return folder
 
@@ -89,8 +90,10 @@ def _whose(result: Result, depth: int) -> dict[str, object]:
 
 
 def _lines(ranks: RankTable, rankings: Rankings, pool: Pool, depth: int, tag: str) -> Iterator[str]:
+    without = ranks.unanswered
     names = dict(zip(ranks.query[pool.at].tolist(), ranks.query_id[pool.at], strict=True))
-    searched = np.unique(ranks.query[pool.at])
+    names |= dict(zip(without.query[pool.without].tolist(), without.query_id[pool.without], strict=True))
+    searched = np.intersect1d(np.array(sorted(names), dtype=np.int64), rankings.queries)
     heads = rankings.of_pool(pool.row.document_language, searched, depth)
     for number, head in zip(searched.tolist(), heads, strict=True):
         query = token(names[number])

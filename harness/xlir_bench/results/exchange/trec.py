@@ -4,8 +4,8 @@ A result keeps the exact rank of every relevant document and not the ids of the 
 trec_eval sees nothing else of a ranking than at which ranks relevant documents stand, so a run with the relevant
 documents at their ranks and made-up ids at all others gives the same scores: of AP, RR, nDCG, P, R and Success to the
 last digit, on the full pool, however deep. It is no substitute for a run where the other documents matter: pooling,
-fusion, re-ranking, or `bpref`, which looks at documents judged not relevant. For these, `xlir-bench run --top-k` writes
-runs while it still knows the documents: see `runs`.
+fusion, re-ranking, or `bpref`, which looks at documents judged not relevant and is left out of `scores.json`. For
+these, `xlir-bench run --top-k` writes runs while it still knows the documents: see `runs`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from xlir_bench.collection import SETTINGS, Integers, Setting
 from xlir_bench.errors import InputError
 from xlir_bench.files import replacing
+from xlir_bench.measures import parse
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.results.exchange.entry import Entry, safe_name
 from xlir_bench.retrieval import RankTable, Row
@@ -44,6 +45,7 @@ class Pool:
         rank: ranks in this row's pool, in the same order.
         starts: where each query's entries begin, (queries with a relevant document,).
         without: entries of `RankTable.unanswered`: the row's queries without a relevant document.
+        others: entries of `RankTable.not_relevant`: documents that are judged not relevant, where they were counted.
     """
 
     setting: Setting
@@ -52,6 +54,7 @@ class Pool:
     rank: Integers
     starts: Integers
     without: Integers
+    others: Integers
 
     @property
     def name(self) -> str:
@@ -103,7 +106,7 @@ def write_trec(
         write(base.with_name(f"{base.name}.run"), _rankings(ranks, pool, names, depth))
         written.append(base.with_name(f"{base.name}.run"))
         stage.advance()
-    index = json.dumps(expected(entry, rows), indent=1, ensure_ascii=False, allow_nan=False)
+    index = json.dumps(expected(entry, rows, made_up=True), indent=1, ensure_ascii=False, allow_nan=False)
     write(place / "scores.json", [index, "\n"])
     return written
 
@@ -123,7 +126,9 @@ def pools(entry: Entry, ranks: RankTable, settings: Sequence[str]) -> Iterator[P
     Raises:
         InputError: a gain is no whole number, which judgements of TREC cannot say.
     """
-    if not np.array_equal(ranks.gain, np.rint(ranks.gain)):
+    others = ranks.not_relevant
+    gains = ranks.gain if others is None else np.append(ranks.gain, others.gain)
+    if not np.array_equal(gains, np.rint(gains)):
         raise InputError(f"{entry.path}: a gain is not a whole number; TREC's judgements know whole numbers only")
     measured = {score.setting for score in entry.result.scores}
     for setting in SETTINGS:
@@ -138,14 +143,33 @@ def pools(entry: Entry, ranks: RankTable, settings: Sequence[str]) -> Iterator[P
             at = at[np.lexsort((rank[at], ranks.query[at]))]
             starts = np.unique(ranks.query[at], return_index=True)[1].astype(np.int64)
             without = ranks.unanswered.in_pool(row.query_language, row.document_language)
-            yield Pool(setting, row, at, rank[at], starts, without)
+            yield Pool(setting, row, at, rank[at], starts, without, _others(ranks, row))
+
+
+def _others(ranks: RankTable, row: Row) -> Integers:
+    others = ranks.not_relevant
+    if others is None:
+        return np.empty(0, dtype=np.int64)
+    inside = np.isin(others.query, row.queries)
+    if row.document_language != WHOLE_POOL:
+        inside &= others.document_language == row.document_language
+    return np.flatnonzero(inside)
 
 
 def judgements(ranks: RankTable, pool: Pool) -> Iterator[str]:
-    """The lines of a row's judgements; of a query without a relevant document, one that is judged not relevant."""
-    for at in pool.at.tolist():
-        yield f"{token(ranks.query_id[at])} 0 {token(ranks.document_id[at])} {int(ranks.gain[at])}\n"
+    """The lines of a row's judgements.
+
+    Of documents that are judged not relevant all are there where the run counted them; else one for each query without
+    a relevant document.
+    """
+    listed = set()
+    for table, places in ((ranks, pool.at), (ranks if ranks.not_relevant is None else ranks.not_relevant, pool.others)):
+        for at in places.tolist():
+            listed.add(table.query_id[at])
+            yield f"{token(table.query_id[at])} 0 {token(table.document_id[at])} {int(table.gain[at])}\n"
     for at in pool.without.tolist():
+        if ranks.unanswered.query_id[at] in listed:
+            continue
         yield f"{token(ranks.unanswered.query_id[at])} 0 {token(ranks.unanswered.document_id[at])} 0\n"
 
 
@@ -170,9 +194,10 @@ def _rankings(ranks: RankTable, pool: Pool, names: tuple[str, str], depth: int |
 
 
 def _free_prefix(ranks: RankTable) -> str:
-    """A beginning that no id of a relevant document has."""
+    """A beginning that no id of a judged document has."""
     prefix = FILLER
-    while any(document.startswith(prefix) for document in set(ranks.document_id)):
+    judged = {*ranks.document_id, *(() if ranks.not_relevant is None else ranks.not_relevant.document_id)}
+    while any(document.startswith(prefix) for document in judged):
         prefix = f"_{prefix}"
     return prefix
 
@@ -182,10 +207,18 @@ def token(name: str) -> str:
     return re.sub(r"[%\s]", lambda sign: "".join(f"%{byte:02X}" for byte in sign[0].encode()), name)
 
 
-def expected(entry: Entry, rows: Sequence[Pool]) -> list[dict[str, object]]:
-    """What the result says of each row."""
+def expected(entry: Entry, rows: Sequence[Pool], *, made_up: bool) -> list[dict[str, object]]:
+    """What the result says of each row.
+
+    Args:
+        entry: the result.
+        rows: its rows.
+        made_up: whether the runs have made-up ids, from which only figures of relevant documents follow.
+    """
     said: dict[tuple[str, str, str], dict[str, float]] = {}
     for score in entry.result.scores:
+        if made_up and parse(score.measure).needs != "relevant":
+            continue
         place = (score.setting, score.query_language, score.document_language)
         said.setdefault(place, {})[score.measure] = score.value
     return [
