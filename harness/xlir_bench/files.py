@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -61,6 +61,39 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """While this is open, no other process is in such a block for the same folder; it waits until that is so.
+
+    The lock is on the folder itself, leaves no file behind, and ends with the process. A folder that is not there, or a
+    system or file system without locks, is not waited for. It cannot be entered twice.
+    """
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield
+        return
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def remove_files(folder: Path, wanted: Callable[[str], bool]) -> None:
+    """Delete the files of a real folder whose names are `wanted`; links, folders and other files stay."""
+    if folder.is_symlink():
+        return
+    with suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            if wanted(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):
+                    os.unlink(entry.path)  # noqa: PTH108
 
 
 def locked(file: IO[bytes]) -> bool:

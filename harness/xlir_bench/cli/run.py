@@ -143,12 +143,12 @@ def command(
 
 def _build_page(output: Path) -> None:
     """Build the page of all results in a folder, and name those that are left out of it."""
-    from xlir_bench.leaderboard import build, gather
+    from xlir_bench.leaderboard import rebuild
 
-    found = gather([output], analysis=False)
+    page, found = rebuild(output, analysis=False)
     for problem in (*found.problems, *found.refused):
         click.echo(f"left out of the page: {problem}", err=True)
-    click.echo(f"page: {build(found.entrants, output)}", err=True)
+    click.echo(f"page: {page}", err=True)
 
 
 def _refuse_same_data(measured: dict[tuple[str, str], str], label: str, data: tuple[str, str]) -> None:

@@ -2,6 +2,6 @@
 
 from xlir_bench.leaderboard.entrant import Entrant, Gathered
 from xlir_bench.leaderboard.gather import gather
-from xlir_bench.leaderboard.site import build
+from xlir_bench.leaderboard.site import build, rebuild
 
-__all__ = ["Entrant", "Gathered", "build", "gather"]
+__all__ = ["Entrant", "Gathered", "build", "gather", "rebuild"]

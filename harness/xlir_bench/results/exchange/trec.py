@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from xlir_bench.collection import SETTINGS, Integers, Setting
 from xlir_bench.errors import InputError
@@ -123,7 +124,7 @@ def pools(entry: Entry, ranks: RankTable, settings: Sequence[str]) -> Iterator[P
     Raises:
         InputError: a gain is no whole number, which judgements of TREC cannot say.
     """
-    if not np.array_equal(ranks.gain, np.rint(ranks.gain)):
+    if first_fraction(ranks.gain) is not None:
         raise InputError(f"{entry.path}: a gain is not a whole number; TREC's judgements know whole numbers only")
     measured = {score.setting for score in entry.result.scores}
     for setting in SETTINGS:
@@ -139,6 +140,12 @@ def pools(entry: Entry, ranks: RankTable, settings: Sequence[str]) -> Iterator[P
             starts = np.unique(ranks.query[at], return_index=True)[1].astype(np.int64)
             without = ranks.unanswered.in_pool(row.query_language, row.document_language)
             yield Pool(setting, row, at, rank[at], starts, without)
+
+
+def first_fraction(gain: npt.NDArray[np.float64]) -> float | None:
+    """The first gain that is no whole number; None where all are."""
+    wrong = gain[gain != np.rint(gain)]
+    return float(wrong[0]) if len(wrong) else None
 
 
 def judgements(ranks: RankTable, pool: Pool) -> Iterator[str]:
