@@ -7,6 +7,7 @@
 - `sys.stdout` writes to the real standard output from the main thread, and to standard error from every other thread
   and inside `stdout_to_stderr`;
 - code inside `stdout_to_stderr` that replaces or closes `sys.stdout` or `sys.stderr` does so for itself only;
+- what is written to `sys.stderr` has no secrets, tracebacks included;
 - `os._exit` ends this process with an error, or with the exit code that `leaving` was told.
 
 A program that uses this package as a library never calls `take_over`; its streams stay as they are.
@@ -25,6 +26,7 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn, TextIO, cast
 
 from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.redaction import redacted
 
 READER_LEFT = 141
 """Exit code where the program that reads our output has ended: 128 + SIGPIPE, as a shell reports it for other tools."""
@@ -146,7 +148,7 @@ class _Diagnostics(io.TextIOBase):
             if self._stream.closed:  # by code that got hold of it, or of its buffer
                 self._stream = open(2, "w", encoding="utf-8", errors=self.errors, closefd=False)  # noqa: SIM115
             with suppress(OSError):
-                self._stream.write(text)
+                self._stream.write(redacted(text))
         return len(text)
 
     def close(self) -> None:

@@ -200,7 +200,7 @@ def test_runs_at_once_in_one_folder_lose_nothing_of_each_other(tmp_path):
     written = {str(path.relative_to(tmp_path)) for path in (tmp_path / "pages").iterdir()}
     assert linked
     assert linked <= written
-    assert not [path for path in tmp_path.rglob(".*")]
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_a_run_on_other_data_beside_this_one_is_kept(tmp_path):
