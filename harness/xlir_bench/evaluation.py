@@ -42,7 +42,7 @@ from xlir_bench.results import (
 )
 from xlir_bench.results.exchange.runs import has_runs, write_runs
 from xlir_bench.results.exchange.trec import first_fraction
-from xlir_bench.results.store import runs_path
+from xlir_bench.results.store import remove_unfinished_at, runs_path
 from xlir_bench.retrieval import DenseScorer, Heads, LexicalScorer, RankTable, Scorer, count_outranked, default_heads
 from xlir_bench.suites import Suite, findings, measurable
 
@@ -218,6 +218,7 @@ def run(
     with where.of(model):
         # Again: a run beside this one may have written a result on other data meanwhile.
         where.claim(model, reference(suite, collection))
+        remove_unfinished_at(path)
         save_at(path, result, evaluation.ranks, sample)
         if where.top_k is not None:
             write_runs(result, evaluation.ranks, path, where.top_k, progress)

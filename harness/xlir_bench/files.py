@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,9 @@ from typing import IO
 from xlir_bench.errors import MissingResourceError
 
 CACHE_VARIABLE = "XLIR_BENCH_CACHE"
+
+_UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{16}")
+"""How `replacing` calls a file that is not written yet."""
 
 
 def cache_folder() -> Path:
@@ -83,6 +87,21 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def remove_unfinished(folder: Path, ours: Callable[[str], bool]) -> None:
+    """Delete what `replacing` left of files that are `ours`, in a process that was killed; none may be at work there.
+
+    Args:
+        folder: where the files are.
+        ours: of the name of a file that would have been replaced.
+    """
+
+    def unfinished(name: str) -> bool:
+        found = _UNFINISHED.fullmatch(name)
+        return found is not None and ours(found[1])
+
+    remove_files(folder, unfinished)
 
 
 def remove_files(folder: Path, wanted: Callable[[str], bool]) -> None:

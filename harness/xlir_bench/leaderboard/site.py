@@ -23,7 +23,7 @@ from markupsafe import Markup
 
 from xlir_bench import resources
 from xlir_bench.errors import InputError
-from xlir_bench.files import alone_in, remove_files, replacing
+from xlir_bench.files import alone_in, remove_files, remove_unfinished, replacing
 from xlir_bench.leaderboard import colour, data
 from xlir_bench.leaderboard.collect import Section, sections
 from xlir_bench.leaderboard.encoder_view import card, profile_facts, suite_view
@@ -100,6 +100,8 @@ def _write(site: Site, output: Path) -> Path:
         written.add(name)
     with replacing(output / INDEX) as draft:
         draft.write_bytes(last)
+    for folder in (output, output / PAGES):
+        remove_unfinished(folder, {Path(name).name for name in written}.__contains__)
     remove_files(output / PAGES, lambda name: bool(_OURS.fullmatch(name)) and f"{PAGES}/{name}" not in written)
     return output / INDEX
 

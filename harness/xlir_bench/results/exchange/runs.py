@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from xlir_bench.collection import SETTINGS
-from xlir_bench.files import remove_files
+from xlir_bench.files import remove_files, remove_unfinished
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.results.exchange.entry import Entry, safe_name
 from xlir_bench.results.exchange.trec import Pool, expected, judgements, pools, token, write
@@ -56,6 +56,7 @@ def write_runs(result: Result, ranks: RankTable, path: Path, depth: int, progres
     assert ranks.rankings is not None
     folder = runs_path(path)
     (folder / INDEX).unlink(missing_ok=True)
+    remove_unfinished(folder, INDEX.__eq__)
     entry = Entry(result, path)
     rows = list(pools(entry, ranks, [str(score.setting) for score in result.scores]))
     new = {f"{pool.setting}/{pool.name}{kind}" for pool in rows for kind in _KINDS}
@@ -90,7 +91,8 @@ def has_runs(result: Result, path: Path, depth: int) -> bool:
 
 
 def _remove_others(folder: Path, new: set[str]) -> None:
-    """Remove the runs of a setting that are not `new`."""
+    """Remove the runs of a setting that are not `new`, and unfinished ones."""
+    remove_unfinished(folder, lambda name: name.endswith(_KINDS))
     remove_files(folder, lambda name: name.endswith(_KINDS) and f"{folder.name}/{name}" not in new)
 
 
