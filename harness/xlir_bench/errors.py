@@ -14,6 +14,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xlir_bench.redaction import redacted
+
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
@@ -78,7 +80,7 @@ def explained(error: BaseException) -> XlirError:
 
 
 def one_line(error: BaseException, most: int = 500) -> str:
-    """The type and the message of an exception, in one line of printable characters.
+    """The type and the message of an exception, in one line of printable characters, without secrets.
 
     Args:
         error: any exception, also one whose `__str__` fails.
@@ -88,7 +90,7 @@ def one_line(error: BaseException, most: int = 500) -> str:
         message = str(error)
     except Exception:
         message = ""
-    shown = printable(message, most)
+    shown = printable(redacted(message), most)
     return f"{type(error).__name__}: {shown}" if shown else type(error).__name__
 
 
@@ -133,7 +135,7 @@ class _CurrentStderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        print(self.format(record), file=sys.stderr, flush=True)
+        print(redacted(self.format(record)), file=sys.stderr, flush=True)
 
 
 def warn(message: str) -> None:

@@ -1,12 +1,15 @@
 """Calling code that is not part of this package: a user's encoder, a model's own code, a library's loader.
 
-Whatever such code raises becomes one line, and whatever it prints goes to standard error.
+Whatever such code raises becomes one line, and whatever it prints goes to standard error. What it does to the process,
+such as to change the working folder or to fork, does not reach the code around it.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from xlir_bench.errors import InputError, XlirError, one_line
 from xlir_bench.streams import stdout_to_stderr
@@ -27,13 +30,58 @@ def external_code(who: str, what: str = "") -> Iterator[None]:
         InputError: the code raised something; that is the error's cause, for `--debug`.
     """
     try:
-        with stdout_to_stderr():
+        with stdout_to_stderr(), _own_folder(), _own_process():
             yield
-    except (XlirError, KeyboardInterrupt, GeneratorExit):
+    except (XlirError, KeyboardInterrupt):
         raise
     except BaseException as error:
         given = f" {what}" if what else ""
         raise InputError(f"{who}{given} ({_reason(error)})") from error
+
+
+_OF_THE_CODE: dict[str, str] = {}
+"""`folder`: the working folder that such code has chosen for itself, where it did."""
+
+
+@contextmanager
+def _own_folder() -> Iterator[None]:
+    """Code that changes the working folder finds it changed when it is called again; nobody else does.
+
+    Else a relative `--output` would mean another folder from then on.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    try:
+        ours = os.getcwd()  # noqa: PTH109  (text, to compare)
+    except OSError:  # it was removed
+        yield
+        return
+    if "folder" in _OF_THE_CODE:
+        with suppress(OSError):
+            os.chdir(_OF_THE_CODE["folder"])
+    try:
+        yield
+    finally:
+        _OF_THE_CODE.pop("folder", None)
+        now = ""
+        with suppress(OSError):
+            now = os.getcwd()  # noqa: PTH109
+        if now != ours:
+            if now:
+                _OF_THE_CODE["folder"] = now
+            os.chdir(ours)
+
+
+@contextmanager
+def _own_process() -> Iterator[None]:
+    """A child that such code forks ends here: it must not go on as a second run of the same command."""
+    process = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != process:
+            os._exit(InputError.exit_code)
 
 
 def _reason(error: BaseException) -> str:

@@ -47,6 +47,5 @@ def report(results: str | Path | Sequence[str | Path], output: str | Path, *, ur
 
 def page_of(output: Path) -> Site:
     """The page of all results in a folder, written into it; intervals and bias are not computed again."""
-    found = leaderboard.gather([output], analysis=False)
-    index = leaderboard.build(found.entrants, output)
+    index, found = leaderboard.rebuild(output, analysis=False)
     return Site(index, (*found.problems, *found.refused), found.refused)

@@ -13,6 +13,7 @@ from xlir_bench.analysis.analyse import cells
 from xlir_bench.analysis.questions import Questions, ends
 from xlir_bench.api.pages import page_of
 from xlir_bench.errors import InputError
+from xlir_bench.files import alone_in
 from xlir_bench.leaderboard import fragment
 from xlir_bench.results import (
     Bias,
@@ -25,6 +26,7 @@ from xlir_bench.results import (
     save_at,
 )
 from xlir_bench.results import Result as StoredResult
+from xlir_bench.results.store import check_writable, remove_unfinished_at
 from xlir_bench.retrieval import RankTable
 
 if TYPE_CHECKING:
@@ -176,8 +178,12 @@ class Result:
             MissingResourceError: no room, or no right to write there.
         """
         folder = Path(output)
-        path = claim(folder, self.stored.model.name, self.stored.suite)
-        save_at(path, self.stored, self.ranks, self._sample)
+        of_model = folder / self.stored.model.name
+        check_writable(of_model)
+        with alone_in(of_model):
+            path = claim(folder, self.stored.model.name, self.stored.suite)
+            remove_unfinished_at(path)
+            save_at(path, self.stored, self.ranks, self._sample)
         page_of(folder)
         self.path = path
         return path

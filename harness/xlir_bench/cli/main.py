@@ -98,6 +98,7 @@ def main() -> None:
         code = code or _refused(error)
     except streams.ReaderLeftError:
         code = code or streams.READER_LEFT
+    streams.leaving(code)
     sys.exit(code)
 
 

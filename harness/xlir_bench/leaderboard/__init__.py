@@ -3,6 +3,6 @@
 from xlir_bench.leaderboard.entrant import Entrant, Gathered
 from xlir_bench.leaderboard.fragment import fragment
 from xlir_bench.leaderboard.gather import gather
-from xlir_bench.leaderboard.site import build
+from xlir_bench.leaderboard.site import build, rebuild
 
-__all__ = ["Entrant", "Gathered", "build", "fragment", "gather"]
+__all__ = ["Entrant", "Gathered", "build", "fragment", "gather", "rebuild"]

@@ -22,12 +22,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from xlir_bench import resources
-from xlir_bench.files import replacing
+from xlir_bench.errors import InputError
+from xlir_bench.files import alone_in, remove_files, remove_unfinished, replacing
 from xlir_bench.leaderboard import colour, data
 from xlir_bench.leaderboard.collect import Section, sections
 from xlir_bench.leaderboard.encoder_view import card, profile_facts, suite_view
-from xlir_bench.leaderboard.entrant import Entrant, measured
+from xlir_bench.leaderboard.entrant import Entrant, Gathered, measured
 from xlir_bench.leaderboard.feed import feed
+from xlir_bench.leaderboard.gather import gather
 from xlir_bench.leaderboard.heatmap import HeatMap, Scale, maps
 from xlir_bench.leaderboard.history import history
 from xlir_bench.leaderboard.pairwise import Pairwise, pairwise
@@ -62,10 +64,31 @@ def build(
         address: where the site will be published, for the feed's links.
 
     Raises:
+        InputError: `SOURCE_DATE_EPOCH` is not a date.
         MissingResourceError: no room, or no right to write there.
     """
+    built = _now()
     entrants = [one if isinstance(one, Entrant) else measured(one) for one in results]
-    site = Site(entrants, _now(), alignments, address)
+    with suppress(OSError):
+        output.mkdir(parents=True, exist_ok=True)
+    with alone_in(output):
+        return _write(Site(entrants, built, alignments, address), output)
+
+
+def rebuild(output: Path, *, analysis: bool = True) -> tuple[Path, Gathered]:
+    """`build` the site of all results in a folder in that folder, and say what was found there.
+
+    Of several processes that do so at once, the last one sees the results of all.
+
+    Raises:
+        MissingResourceError: see `build`.
+    """
+    with alone_in(output):
+        found = gather([output], analysis=analysis)
+        return _write(Site(found.entrants, _now()), output), found
+
+
+def _write(site: Site, output: Path) -> Path:
     written = {INDEX}
     last = b""
     for name, content in site.files():
@@ -77,16 +100,28 @@ def build(
         written.add(name)
     with replacing(output / INDEX) as draft:
         draft.write_bytes(last)
-    for old in (output / PAGES).glob("*.html"):
-        if _OURS.fullmatch(old.name) and f"{PAGES}/{old.name}" not in written:
-            with suppress(OSError):
-                old.unlink()
+    for folder in (output, output / PAGES):
+        remove_unfinished(folder, {Path(name).name for name in written}.__contains__)
+    remove_files(output / PAGES, lambda name: bool(_OURS.fullmatch(name)) and f"{PAGES}/{name}" not in written)
     return output / INDEX
 
 
 def _now() -> datetime:
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    return datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
+    """The date that the site states.
+
+    Raises:
+        InputError: `SOURCE_DATE_EPOCH` is set to something else than seconds since 1970.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "").strip()
+    if not epoch:
+        return datetime.now(UTC)
+    try:
+        if not re.fullmatch(r"[0-9]{1,12}", epoch):
+            raise ValueError
+        return datetime.fromtimestamp(int(epoch), UTC)
+    except (ValueError, OverflowError, OSError):
+        shown = epoch if len(epoch) <= 40 else f"{epoch[:39]}…"
+        raise InputError(f"SOURCE_DATE_EPOCH={shown!r}: whole seconds since 1970 were expected") from None
 
 
 @dataclass(frozen=True)

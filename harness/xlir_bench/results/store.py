@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from xlir_bench.errors import InputError, MissingResourceError, first_problem
-from xlir_bench.files import replacing
+from xlir_bench.files import remove_unfinished, replacing
 from xlir_bench.parquet_files import TooLargeError, read_table
 from xlir_bench.results.schema import SCHEMA_VERSION, Result
 from xlir_bench.retrieval.ranks import Leaders, Names, RankTable, Unanswered
@@ -93,6 +93,12 @@ def save_at(path: Path, result: Result, ranks: RankTable, sample: bytes | None =
         # Last: without it the result is measured again, and an earlier one's would be trusted.
         with replacing(sample_path(path)) as temporary:
             temporary.write_bytes(sample)
+
+
+def remove_unfinished_at(path: Path) -> None:
+    """Delete what a process that was killed while it wrote a result left beside it; none may be at work there."""
+    names = {part(path).name for part in (Path, ranks_path, judged_path, leaders_path, sample_path)}
+    remove_unfinished(path.parent, names.__contains__)
 
 
 def _readable_again(result: Result, path: Path) -> str:
