@@ -13,8 +13,8 @@ from xlir_bench.streams import stdout_to_stderr
 
 
 @contextmanager
-def external_code(who: str, what: str = "") -> Iterator[None]:
-    """Turn what the code inside raises into an `InputError`; its prints go to standard error.
+def external_code(who: str, what: str = "", kind: type[XlirError] = InputError) -> Iterator[None]:
+    """Turn what the code inside raises into an error of one line; its prints go to standard error.
 
     `SystemExit` counts as an error too: `sys.exit(0)` in an encoder must not end a run with exit code 0 and no result.
     An interrupt stays an interrupt, and an error of this package stays what it is.
@@ -22,9 +22,10 @@ def external_code(who: str, what: str = "") -> Iterator[None]:
     Args:
         who: begins the message: the code that failed and its verb, e.g. "encoder my.py:build failed".
         what: what it was given, e.g. 'for 3 texts beginning with query "..." (id q1)'.
+        kind: the class of the error.
 
     Raises:
-        InputError: the code raised something; that is the error's cause, for `--debug`.
+        XlirError: of that kind; the code raised something; that is the error's cause, for `--debug`.
     """
     try:
         with stdout_to_stderr():
@@ -33,10 +34,14 @@ def external_code(who: str, what: str = "") -> Iterator[None]:
         raise
     except BaseException as error:
         given = f" {what}" if what else ""
-        raise InputError(f"{who}{given} ({_reason(error)})") from error
+        raise kind(f"{who}{given} ({_reason(error)})") from error
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"it called sys.exit({error.code!r})"
-    return one_line(error)
+    root = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    # Libraries wrap what went wrong in an error that does not say it.
+    return one_line(error) if root is error else f"{one_line(error)}, because of {one_line(root)}"

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any, ClassVar, Literal
 
 from xlir_bench.collection import Collection
-from xlir_bench.errors import InputError, MissingResourceError, XlirError, unknown_name
+from xlir_bench.errors import InputError, unknown_name
 from xlir_bench.languages import UNKNOWN_LANGUAGE, normalise
 from xlir_bench.suites.beir import SelfMatches
 from xlir_bench.suites.judged import judged_collection, without_self_matches
-from xlir_bench.suites.library import LibraryRecords, LibrarySource, library, library_version
+from xlir_bench.suites.library import LibraryRecords, LibrarySource, library, library_data, library_version
 from xlir_bench.suites.names import LibraryName
 from xlir_bench.suites.qrels import Qrel
 from xlir_bench.suites.stored import read_records
@@ -61,14 +61,8 @@ class IrDatasetsSource(LibrarySource):
             query_language, document_language = (
                 languages[0] if code == UNKNOWN_LANGUAGE else code for code in (query_language, document_language)
             )
-        try:
+        with library_data(f"ir_datasets:{self.id}"):
             return self._read(dataset, query_language, document_language)
-        except XlirError:
-            raise
-        except Exception as error:
-            # Whatever the library's loaders raise: no network, an agreement that was not accepted, a damaged file.
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise MissingResourceError(f"ir_datasets:{self.id}: its data cannot be loaded: {reason}") from error
 
     def _read(self, dataset: Any, query_language: str, document_language: str) -> Collection:  # noqa: ANN401
         name = f"ir_datasets:{self.id}"

@@ -8,12 +8,13 @@ from typing import Any, ClassVar, Literal
 
 from xlir_bench.collection import Collection, Judgements, Texts, concatenate
 from xlir_bench.columns import Constant
-from xlir_bench.errors import InputError, MissingResourceError, XlirError, unknown_name
+from xlir_bench.errors import InputError, unknown_name
 from xlir_bench.languages import UNKNOWN_LANGUAGE, normalise
 from xlir_bench.suites.library import (
     LibraryRecords,
     LibrarySource,
     library,
+    library_data,
     library_version,
 )
 from xlir_bench.suites.names import LibraryName
@@ -69,9 +70,11 @@ class MtebSource(LibrarySource):
         split = self.split or default_split(_task(self.task).metadata)
         task = _loaded(self.task, split, list(chosen))
         several = len(self.pairs()) > 1
-        parts = [
-            self._part(task, (subset, split), pair, f"{pair[0]}:" if several else "") for subset, pair in chosen.items()
-        ]
+        with library_data(f"mteb:{self.task}"):
+            parts = [
+                self._part(task, (subset, split), pair, f"{pair[0]}:" if several else "")
+                for subset, pair in chosen.items()
+            ]
         return concatenate(parts)
 
     def _part(self, task: Any, place: tuple[str, str], pair: tuple[str, str], prefix: str) -> Collection:  # noqa: ANN401
@@ -157,15 +160,9 @@ def _loaded(name: str, split: str, subsets: list[str]) -> Any:  # noqa: ANN401
         raise InputError(f"mteb:{name}: no split {split!r}; it has {' '.join(task.metadata.eval_splits)}")
     if task.metadata.dataset.get("trust_remote_code"):
         raise InputError(f"mteb:{name}: its data come by running the publisher's code, which is not done for a suite")
-    try:
+    with library_data(f"mteb:{name}"):
         task.load_data()
         task.convert_v1_dataset_format_to_v2(num_proc=None)
-    except XlirError:
-        raise
-    except Exception as error:
-        # Whatever a task's own loader and the libraries below it raise: no network, no such revision, a changed script.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise MissingResourceError(f"mteb:{name}: its data cannot be loaded: {reason}") from error
     return task
 
 
