@@ -16,7 +16,7 @@ class Served:
         etag: sent with every file; None sends no validator.
         break_after: on each of the next answers, close the connection after so many bytes; consumed from the left.
         stall_after: likewise, but stop sending and keep the connection open.
-        announce: a Content-Length that is not the true one.
+        announce: a Content-Length that is not the true one; -1 sends none.
         ignore_ranges: answer 200 with everything whatever was asked.
         wrong_part: answer 206 with another part than was asked for.
         statuses: answered instead of the file, consumed from the left.
@@ -91,7 +91,8 @@ def serving():
             if served.etag:
                 self.send_header("ETag", served.part_etag if start and served.part_etag else served.etag)
             body = content[start:]
-            self.send_header("Content-Length", str(len(body) if served.announce is None else served.announce))
+            if served.announce != -1:
+                self.send_header("Content-Length", str(len(body) if served.announce is None else served.announce))
             self.end_headers()
             self._send(body)
             return None

@@ -371,6 +371,19 @@ def test_a_file_without_end_is_given_up(server, get, monkeypatch):
     assert left(get.target) == []
 
 
+@pytest.mark.parametrize(("room", "fits"), [(10**12, True), (10**9, False)])
+def test_a_file_of_unstated_size_does_not_fill_the_disk(server, get, monkeypatch, room, fits):
+    server.announce = -1
+    monkeypatch.setattr("xlir_bench.suites.partial.Partial.room", lambda self: room)
+    if fits:
+        get(None)
+        assert left(get.target) == [get.target.name]
+        return
+    with pytest.raises(MissingResourceError, match=r"does not say how much is to come, and after [1-9]"):
+        get(None)
+    assert not get.target.exists()
+
+
 def test_what_failed_before_the_first_byte_leaves_nothing(get):
     with pytest.raises(MissingResourceError, match="404"):
         get(path="/none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import stat
 import tarfile
@@ -135,3 +136,54 @@ def test_bytes_that_changed_inside_are_noticed(tmp_path):
     archive.write_bytes(content)
     with pytest.raises(InputError):
         unpack(archive, tmp_path / "out", WANTED)
+
+
+def header(name, kind, size, content=b""):
+    """One entry of a tar file, its content filled up to whole blocks."""
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT) + content + bytes(-len(content) % 512)
+
+
+def extended(**fields):
+    """A pax header with these fields."""
+    records = b""
+    for name, value in fields.items():
+        record = f" {name}={value}\n".encode()
+        length = len(record) + len(str(len(record) + 2))
+        records += f"{length}".encode() + record
+    return header("pax", tarfile.XHDTYPE, len(records), records)
+
+
+FILE = header("scifact/corpus.jsonl", tarfile.REGTYPE, 3, b"{}\n")
+EXTENSIONS = {
+    "a header of gigabytes": (header("pax", tarfile.XHDTYPE, 3 << 30), "a header of 3,221,225,472 bytes"),
+    "a name of gigabytes": (header("././@LongLink", tarfile.GNUTYPE_LONGNAME, 3 << 30), "a header of"),
+    "a sparse file": (header("scifact/corpus.jsonl", tarfile.GNUTYPE_SPARSE, 3, b"{}\n"), "is a sparse file"),
+    "a sparse file of pax": (extended(**{"GNU.sparse.major": 1, "GNU.sparse.minor": 0}) + FILE, "is a sparse file"),
+    "headers without end": (extended(comment="x") * 5000 + FILE, ""),
+}
+
+
+@pytest.mark.parametrize("kind", EXTENSIONS)
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_headers_of_a_tar_file_that_swell_or_hide_holes_are_refused(tmp_path, kind, packed):
+    content, said = EXTENSIONS[kind]
+    path = tmp_path / "archive.tar"
+    path.write_bytes(gzip.compress(content + bytes(1024)) if packed else content + bytes(1024))
+    with pytest.raises(InputError, match=f"archive.tar: .*{said}") as error:
+        unpack(path, tmp_path / "out", {"scifact/corpus.jsonl": "corpus.jsonl"})
+    assert "\n" not in str(error.value)
+    assert tree(tmp_path / "out") == {}
+
+
+def test_long_names_are_read(tmp_path):
+    name = "scifact/" + "x" * 200
+    for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        path = tmp_path / f"{form}.tar"
+        with tarfile.open(path, "w", format=form) as archive:
+            info = tarfile.TarInfo(name)
+            info.size = 2
+            archive.addfile(info, io.BytesIO(b"ok"))
+        unpack(path, tmp_path / "out", {name: f"{form}"})
+        assert (tmp_path / "out" / f"{form}").read_bytes() == b"ok"

@@ -28,6 +28,9 @@ from xlir_bench.version import __version__
 MOST_BYTES = 64 << 30
 """Of one file."""
 
+RESERVE = 1 << 30
+"""Free bytes that a file of unstated size leaves on the disk."""
+
 _CHUNK = 1 << 18
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _WITH_CONTENT = frozenset({200, 203, 206})
@@ -163,6 +166,11 @@ def _connect(url: str, partial: Partial, pinned: bool, stall_s: float, progress:
             stage.advance(len(piece))
             if partial.size > MOST_BYTES:
                 _check_size(url, partial.size, partial)
+            if total is None and partial.room() < RESERVE:
+                raise MissingResourceError(
+                    f"{url}: the server does not say how much is to come, and after {partial.size:,} bytes the disk "
+                    f"has less than {RESERVE:,} left: make room and try again, or see what the server sends"
+                )
         if total is not None and partial.size != total:
             if partial.size > total:
                 partial.restart()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -18,6 +19,11 @@ from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.files import within
 
 _CHUNK = 1 << 20
+_EXTENSIONS = frozenset(
+    {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
+)
+_MOST_EXTENSION = 1 << 20
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,12 @@ def unpack(archive: Path, target: Path, wanted: dict[str, str], bounds: Bounds =
                 path = within(target, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 (Path(folder) / name).replace(path)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, NotImplementedError) as error:
-        raise InputError(f"{archive}: damaged, or no archive: {error}; get it again") from None
+    except InputError:
+        raise
+    except _UntrustedError as error:
+        raise InputError(f"{archive}: {error}; the archive is not trusted") from None
+    except (*_DAMAGED, ValueError, struct.error, RecursionError) as error:
+        raise InputError(f"{archive}: damaged, or no archive: {' '.join(str(error).split())}; get it again") from None
     except OSError as error:
         raise MissingResourceError(f"{target}: cannot be written: {error.strerror or error}; make room") from None
 
@@ -113,13 +123,34 @@ def _check(archive: Path, member: _Member) -> None:
         raise InputError(f"{archive}: entry {name!r} is a {member.kind}; the archive is not trusted")
 
 
+class _UntrustedError(Exception):
+    """No error of tarfile, which takes those for a sign of another compression and goes on."""
+
+
+class _Header(tarfile.TarInfo):
+    """A header of a tar file; extensions, which are read into memory whole, are bounded, and sparse files refused."""
+
+    def _proc_member(self, opened: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _EXTENSIONS and self.size > _MOST_EXTENSION:
+            raise _UntrustedError(f"a header of {self.size:,} bytes")
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            raise _UntrustedError(f"entry {self.name!r} is a sparse file")
+        found: tarfile.TarInfo = super()._proc_member(opened)  # type: ignore[misc]
+        return found
+
+    def _sparse(self, *_: object) -> None:
+        raise _UntrustedError(f"entry {self.name!r} is a sparse file")
+
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _sparse
+
+
 @contextmanager
 def _members(archive: Path) -> Iterator[Iterator[_Member]]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             yield (_of_zip(opened, info) for info in opened.infolist())
     else:
-        with tarfile.open(archive, "r:*") as opened_tar:
+        with tarfile.open(archive, "r:*", tarinfo=_Header) as opened_tar:
             yield (_of_tar(opened_tar, info) for info in opened_tar)
 
 
