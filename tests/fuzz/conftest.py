@@ -29,7 +29,8 @@ def arena(tmp_path, monkeypatch, request):
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     monkeypatch.chdir(made.root / "work")
     yield made
-    request.node.user_properties.append(("fuzzed", made.tally.line()))
+    if made.tally.examples:
+        request.node.user_properties.append(("fuzzed", made.tally.line()))
     from xlir_bench.offline import allow_network
 
     allow_network()

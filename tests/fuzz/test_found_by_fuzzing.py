@@ -18,7 +18,11 @@ from test_fuzz_submissions import TASK
 from xlir_bench.encoders.verification import unpacked_sample
 from xlir_bench.errors import InputError, MissingResourceError, XlirError, warn
 from xlir_bench.results import leaders_path, load_ranks, ranks_path
+from xlir_bench.results.exchange import read_entries, write_mteb
 from xlir_bench.submissions.mteb_import import import_mteb
+from xlir_bench.suites import find
+from xlir_bench.suites.fetch import first_hashes
+from xlir_bench.suites.load import fetched_folder
 from xlir_bench.suites.schema import read_declaration
 from xlir_bench.training.recipe import read_recipe
 from xlir_bench.yaml_files import parse_yaml
@@ -93,6 +97,23 @@ def test_first_documents_whose_numbers_are_not_whole(measured, tmp_path):
     pq.write_table(table.set_column(0, "query", queries), tmp_path / "r.leaders.parquet")
     with pytest.raises(InputError, match="not of whole numbers"):
         load_ranks(tmp_path / "r.parquet")
+
+
+@pytest.mark.parametrize("created", ["a\0b", "", "yesterday"])
+def test_a_result_without_a_date_is_not_written_for_mteb(measured, tmp_path, created):
+    path = tmp_path / "xlir-mini.json"
+    path.write_text(json.dumps({**json.loads(measured.read_text()), "created": created}))
+    with pytest.raises(InputError, match="no date of ISO 8601"):
+        write_mteb(read_entries([path]), tmp_path / "mteb")
+
+
+@pytest.mark.parametrize("entry", [1e308, None, [], {"sha256": "0"}, {"sha256": 1e308}, {}])
+def test_a_record_of_a_fetch_with_something_else_in_it(arena, entry):
+    suite = find("scifact")
+    fetched_folder(suite).mkdir(parents=True)
+    (fetched_folder(suite) / "fetched.json").write_text(json.dumps({"files": {"corpus.jsonl": entry}}))
+    with pytest.raises(InputError, match=r"fetched\.json: damaged; delete it"):
+        first_hashes(suite)
 
 
 def _packed(kind: str) -> bytes:

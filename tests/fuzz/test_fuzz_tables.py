@@ -58,8 +58,8 @@ def test_a_small_table_that_swells_is_refused_within_memory(arena, measured, kin
     result = arena.target / "xlir-mini.json"
     write_swelling(ranks_path(result), kind, pq.read_table(ranks_path(measured)))
     assert ranks_path(result).stat().st_size < 64 << 20
-    assert isinstance(arena.examine(lambda: read_ranks(result)), XlirError)
-    arena.examine(lambda: load_ranks(ranks_path(result)))
+    assert isinstance(arena.examine(lambda: read_ranks(result), seconds=60), XlirError)
+    arena.examine(lambda: load_ranks(ranks_path(result)), seconds=60)
 
 
 _ARRAYS = st.fixed_dictionaries(

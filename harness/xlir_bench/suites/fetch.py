@@ -34,6 +34,8 @@ from xlir_bench.suites.unpack import unpack
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
 
 @dataclass(frozen=True)
 class Fetched:
@@ -272,8 +274,11 @@ def _read_record(suite: Suite) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["files"])
-    except (ValueError, KeyError, TypeError):
+        files = dict(json.loads(path.read_bytes())["files"])
+        if not all(_SHA256.fullmatch(str(entry["sha256"])) for entry in files.values()):
+            raise ValueError
+        return files
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{path}: damaged; delete it, and the files' first hashes are recorded anew") from None
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from xlir_bench.errors import InputError
 from xlir_bench.files import replacing
 from xlir_bench.languages import known
 from xlir_bench.measures import parse
@@ -166,7 +167,7 @@ def _task_result(result: Result, name: str, split: str, scores: list[dict[str, A
         "scores": {split: scores},
         "evaluation_time": timing.encode_s + timing.rank_s + timing.measure_s,
         "kg_co2_emissions": None,
-        "date": datetime.fromisoformat(result.created).timestamp(),
+        "date": _seconds(result.created),
         "xlir_bench": {
             "suite": dump["suite"],
             "model": dump["model"],
@@ -175,6 +176,18 @@ def _task_result(result: Result, name: str, split: str, scores: list[dict[str, A
             **{name: value for name, value in dump.items() if name not in _DESCRIBED},
         },
     }
+
+
+def _seconds(created: str) -> float:
+    """When a run ended, in seconds since 1970.
+
+    Raises:
+        InputError: the result does not say it as ISO 8601 does.
+    """
+    try:
+        return datetime.fromisoformat(created).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise InputError(f"the result says that it was created at {created!r}, which is no date of ISO 8601") from None
 
 
 def _model_meta(entry: Entry) -> dict[str, Any]:
