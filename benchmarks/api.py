@@ -3,8 +3,8 @@
     python benchmarks/api.py [--runs 7]
 
 Both are called in this process, so that start-up counts for neither, with a fresh folder of results and without stored
-vectors. The command loads the model from its folder and writes files and the page, which is said apart; the API is given
-the model in memory and is timed with `output` and without.
+vectors. The command loads the model from its folder and writes files and the page; the API is given the model in
+memory, and is timed with `output`, which writes the same files, and without.
 """
 
 from __future__ import annotations

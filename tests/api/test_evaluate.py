@@ -153,6 +153,27 @@ def test_prompts_of_an_object_are_options_too():
     assert plain.stored.model.fingerprint != prompted.stored.model.fingerprint
 
 
+def test_the_batch_size_changes_no_figure_and_is_given_to_code_that_takes_one():
+    sizes = set()
+
+    class Beir:
+        similarity = "cosine"
+
+        def encode_queries(self, queries, batch_size, **options):
+            sizes.add(batch_size)
+            return hashed_words(queries)
+
+        def encode_corpus(self, corpus, batch_size, **options):
+            sizes.add(batch_size)
+            return hashed_words([one["text"] for one in corpus])
+
+    few, many = (xb.evaluate(Beir(), languages=["de", "en"], batch_size=size) for size in (7, 100))
+    assert few.summary.equals(many.summary)
+    assert sizes == {7, 100}
+    with pytest.raises(xb.InputError, match="batch_size .* would have no effect"):
+        xb.evaluate(Words(), languages=["de", "en"], batch_size=7)
+
+
 def test_measures_replace_those_of_the_suite():
     result = xb.evaluate(hashed_words, languages=["de", "en"], measures=["nDCG@10", "R@100"], similarity="cosine")
     assert [key[1] for key in result.summary.index] == ["nDCG@10", "R@100"] * 3

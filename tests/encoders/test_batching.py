@@ -130,3 +130,15 @@ def test_padding_is_masked_and_left_out_where_there_is_none():
     assert tokens.tolist() == [[7, 8, 9], [5, 1, 1]]
     assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
     assert padded([[7, 8], [5, 6]], 1, "cpu")[1] is None
+
+
+def test_no_batch_has_more_texts_than_were_asked_for():
+    sizes = []
+
+    def forward(at):
+        sizes.append(len(at))
+        return np.asarray(at, np.float32)[:, None]
+
+    found = Pace("cpu", 10**9, most=3, side_by_side=False).run([5] * 10, forward)
+    assert found[:, 0].tolist() == list(range(10))
+    assert max(sizes) == 3

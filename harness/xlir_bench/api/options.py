@@ -23,6 +23,7 @@ class ModelOptions(TypedDict, total=False):
         precision: of weights and computation; "auto" takes half where the device gains by it.
         backend: of a sentence-transformers model in a folder.
         batch_tokens: tokens per batch, padding included.
+        batch_size: texts per batch, at most; for objects with BEIR's or mteb's interface the size that they are given.
         trust_remote_code: run code that comes with the model, and read pickled weights.
         cache_as: type of stored vectors; "float16" rounds all vectors of the run.
         similarity: how vectors are compared; what the model declares by default.
@@ -38,6 +39,7 @@ class ModelOptions(TypedDict, total=False):
     precision: Precision | Literal["auto"] | None
     backend: Backend | None
     batch_tokens: int | None
+    batch_size: int | None
     trust_remote_code: bool
     cache_as: Literal["float32", "float16"]
     similarity: Similarity | None

@@ -25,6 +25,7 @@ class EncoderOptions(TypedDict):
     precision: Literal["float32", "bfloat16", "float16", "auto"] | None
     backend: Literal["torch", "onnx", "openvino"] | None
     batch_tokens: int | None
+    batch_size: int | None
     trust_remote_code: bool
     stored_as: Literal["float32", "float16"]
     similarity: Literal["cosine", "dot", "euclidean", "manhattan"] | None
@@ -167,6 +168,7 @@ _ENCODER: tuple[Decorator, ...] = (
         "--backend", type=click.Choice(["torch", "onnx", "openvino"]), help="Of a sentence-transformers model."
     ),
     click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens per batch.  [default: by device]"),
+    click.option("--batch-size", type=click.IntRange(min=1), help="Texts per batch, at most."),
     click.option(
         "--trust-remote-code", is_flag=True, help="Run code that comes with the model, and read pickled weights."
     ),

@@ -40,7 +40,9 @@ SOURCES: Mapping[str, SourceKind] = {
 }
 """What the `source` of each adapter is."""
 
-_PROMPTED = frozenset({"max_length", "prompts", "similarity", "precision", "truncate_dim", "batch_tokens"})
+_PROMPTED = frozenset(
+    {"max_length", "prompts", "similarity", "precision", "truncate_dim", "batch_tokens", "batch_size"}
+)
 
 USES: Mapping[str, frozenset[str]] = {
     sentence_transformer.NAME: _PROMPTED | {"prompt_names", "backend"},
@@ -48,13 +50,13 @@ USES: Mapping[str, frozenset[str]] = {
     m2m100.NAME: _PROMPTED | {"pooling"},
     xlm.NAME: _PROMPTED | {"pooling"},
     "two-path": _PROMPTED,
-    mteb_registry.NAME: frozenset({"prompts", "similarity", "precision", "truncate_dim"}),
+    mteb_registry.NAME: frozenset({"prompts", "similarity", "precision", "truncate_dim", "batch_size"}),
     server.NAME: frozenset({"prompts", "similarity", "max_length"}),
     precomputed.NAME: frozenset({"similarity"}),
     bm25.NAME: frozenset(),
     "random": frozenset(),
-    "factory": frozenset({"similarity"}),
-    "object": frozenset({"prompts", "prompt_names", "similarity", "truncate_dim", "batch_tokens"}),
+    "factory": frozenset({"similarity", "batch_size"}),
+    "object": frozenset({"prompts", "prompt_names", "similarity", "truncate_dim", "batch_tokens", "batch_size"}),
 }
 """The fields of `Settings` that each adapter uses; another that was set is refused, see `Settings.refuse_unused`.
 

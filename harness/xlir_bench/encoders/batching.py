@@ -71,14 +71,18 @@ class Pace:
     Args:
         device: e.g. "cuda:0".
         budget: tokens per batch; `budget_for(device)` if none is given.
+        most: texts per batch.
         side_by_side: whether the model may be called by several threads at once, and keeps to one core in each. What
             OpenVINO and ONNX Runtime load does not: the one refuses it, the other uses every core already.
     """
 
-    def __init__(self, device: str, budget: int | None = None, *, side_by_side: bool = True) -> None:
+    def __init__(
+        self, device: str, budget: int | None = None, *, most: int | None = None, side_by_side: bool = True
+    ) -> None:
         self.device = device
         self.side_by_side = side_by_side and device == "cpu"
         self.budget = budget or budget_for(device)
+        self.most = most or _MOST
 
     def run(self, lengths: Sequence[int], forward: Callable[[Rows], Vectors]) -> Vectors:
         """What `forward` gives for all texts, shape (texts, dimensions), computed batch by batch.
@@ -93,7 +97,7 @@ class Pace:
         Raises:
             MissingResourceError: a single text does not fit.
         """
-        cuts = list(batches(lengths, self.budget))
+        cuts = list(batches(lengths, self.budget, self.most))
         if self.side_by_side:
             try:
                 return self._side_by_side(cuts, forward)

@@ -40,6 +40,7 @@ class Settings:
         language_support: the languages that the model knows.
         backend: what computes: torch, or an ONNX or OpenVINO export where sentence-transformers supports it.
         batch_tokens: tokens per batch, padding included; what suits the device if it is None.
+        batch_size: texts per batch, at most.
         trust_remote_code: whether code that comes with the model may run, and pickled weights may be read.
         prompt_names: for each role, the name of one of the checkpoint's own prompts; counts where `prompts` has no
             text for the role.
@@ -56,6 +57,7 @@ class Settings:
     language_support: LanguageSupport = field(default_factory=LanguageSupport)
     backend: Backend = "torch"
     batch_tokens: int | None = None
+    batch_size: int | None = None
     trust_remote_code: bool = False
     prompt_names: Mapping[Role, str] | None = None
     truncate_dim: int | None = None
@@ -97,6 +99,7 @@ _FLAGS: Mapping[str, str] = {
     "backend": "--backend",
     "truncate_dim": "--truncate-dim",
     "batch_tokens": "--batch-tokens",
+    "batch_size": "--batch-size",
 }
 MEASURING = frozenset(_FLAGS)
 
@@ -110,6 +113,7 @@ class Options:
             taken is part of the fingerprint and of the result.
         backend: see `Settings`.
         batch_tokens: see `Settings`.
+        batch_size: see `Settings`.
         trust_remote_code: see `Settings`.
         stored_as: the type of stored vectors; float16 halves the cache, and all vectors of the run are rounded to it.
         similarity: see `Settings`; what the model itself declares if it is None.
@@ -124,6 +128,7 @@ class Options:
     precision: Precision | Literal["auto"] | None = None
     backend: Backend | None = None
     batch_tokens: int | None = None
+    batch_size: int | None = None
     trust_remote_code: bool = False
     stored_as: Literal["float32", "float16"] = "float32"
     similarity: Similarity | None = None
@@ -166,6 +171,7 @@ class Options:
             precision=precision or settings.precision,
             backend=self.backend or settings.backend,
             batch_tokens=self.batch_tokens or settings.batch_tokens,
+            batch_size=self.batch_size or settings.batch_size,
             trust_remote_code=self.trust_remote_code,
             prompts=_over(prompts or None, self.query_prompt, self.document_prompt),
             prompt_names=_over(settings.prompt_names, self.query_prompt_name, self.document_prompt_name),

@@ -75,10 +75,15 @@ at 256 is another than one that does not."""
 
 
 class BeirEncoder:
-    """A model with BEIR's two methods."""
+    """A model with BEIR's two methods.
 
-    def __init__(self, model: Foreign) -> None:
-        self.model = model
+    Args:
+        model: the model.
+        batch_size: what they are given as such.
+    """
+
+    def __init__(self, model: Foreign, batch_size: int | None = None) -> None:
+        self.model, self.batch_size = model, batch_size or _BATCH
 
     def encode(self, texts: Sequence[str], *, role: Role, languages: Sequence[str]) -> Vectors:
         """Shape (texts, dimensions). A document's whole text is its `text`, and its `title` is empty."""
@@ -86,11 +91,11 @@ class BeirEncoder:
         given = list(texts) if role == "query" else [{"title": "", "text": text} for text in texts]
         any_keyword = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(method).parameters.values())
         quiet = {"show_progress_bar": False} if any_keyword else {}
-        vectors: Vectors = method(given, batch_size=_BATCH, **quiet)
+        vectors: Vectors = method(given, batch_size=self.batch_size, **quiet)
         return vectors
 
 
-def load(model_id: str, place: str, name: str, device: str | None, similarity: Similarity | None = None) -> Model:
+def load(model_id: str, place: str, name: str, device: str | None, settings: Settings | None = None) -> Model:
     """The model that a factory makes.
 
     Args:
@@ -98,7 +103,7 @@ def load(model_id: str, place: str, name: str, device: str | None, similarity: S
         place: a file ending in `.py`, or a module's dotted name.
         name: the factory in it; dots reach into classes.
         device: given to the factory if it has a parameter of this name; the best there is if none is given.
-        similarity: what counts instead of what the object declares.
+        settings: similarity and batch size, instead of what the object declares.
 
     Raises:
         InputError: no such file, module or attribute; the factory fails, or returns none of the three interfaces; or
@@ -115,7 +120,7 @@ def load(model_id: str, place: str, name: str, device: str | None, similarity: S
         # Before the model is used, which may change what it holds.
         state = in_memory.state_of(made)
         held = state or in_memory.held_by(made)
-        loaded = adapted(made, model_id, similarity)
+        loaded = adapted(made, model_id, settings)
         known = declared is not None or (state is not None and is_sentence_transformer(made))
         behaviour = "" if known else probed(loaded.encoder, model_id)
     tree.remember(before, [kind.__module__ for kind in type(made).__mro__])
@@ -135,35 +140,49 @@ def load(model_id: str, place: str, name: str, device: str | None, similarity: S
     return Model(identified(info, fields), loaded.encoder)
 
 
-def adapted(made: Foreign, model_id: str, similarity: Similarity | None = None) -> Loaded:
+def adapted(made: Foreign, model_id: str, settings: Settings | None = None) -> Loaded:
     """What a factory returned, behind our protocol.
 
     Args:
         made: the object.
         model_id: as typed, for messages.
-        similarity: what counts instead of what the object declares.
+        settings: similarity and batch size, instead of what the object declares.
 
     Raises:
         InputError: it has none of the three interfaces, or compares vectors in a way that cannot be measured.
     """
     refuse_other_objects(made, model_id)
+    settings = settings or Settings()
+    similarity = settings.similarity
     if is_sentence_transformer(made):
-        return sentence_transformer.wrapped(made, Settings(similarity=similarity), str(made.device))
+        return sentence_transformer.wrapped(made, settings, str(made.device))
     encode = getattr(made, "encode", None)
     if callable(encode) and _takes(encode, "role", [], role="query", languages=[]):
+        refuse_batch_size(settings, model_id)
         return _of_interface("xlir-bench", made, of_object(made, model_id, similarity))
     if callable(getattr(made, "encode_queries", None)) and callable(getattr(made, "encode_corpus", None)):
-        return _of_interface("beir", BeirEncoder(made), of_object(made, model_id, similarity))
+        return _of_interface("beir", BeirEncoder(made, settings.batch_size), of_object(made, model_id, similarity))
     context = {"task_metadata": None, "hf_split": "", "hf_subset": "", "prompt_type": None}
     if callable(encode) and _takes(encode, "task_metadata", [], **context):
-        return of_mteb(made, of_object(made, model_id, similarity))
+        return of_mteb(made, of_object(made, model_id, similarity), settings.batch_size)
     signature = f" with encode{_signature(encode)}" if callable(encode) else ""
     raise InputError(f"{model_id}: the factory returned {type(made).__name__}{signature}; expected {_EXPECTED}")
 
 
-def of_mteb(made: Foreign, similarity: Similarity) -> Loaded:
+def refuse_batch_size(settings: Settings, model_id: str) -> None:
+    """Refuse a batch size for a model that is called with as many texts as the harness likes.
+
+    Raises:
+        InputError: one was set.
+    """
+    if settings.batch_size is not None:
+        raise InputError(f"{model_id}: batch_size (--batch-size) would have no effect: its code makes its own batches")
+
+
+def of_mteb(made: Foreign, similarity: Similarity, batch_size: int | None = None) -> Loaded:
     """An object with mteb's interface, with the prompts that it sends."""
-    encoder, prompts = MtebEncoder(made), sent_prompts(made)
+    given = {} if batch_size is None else {"batch_size": batch_size}
+    encoder, prompts = MtebEncoder(made, options=given), sent_prompts(made)
     loaded = _of_interface("mteb", encoder, similarity)
     if prompts is None:
         return replace(loaded, details={**loaded.details, "prompts": "made by the model's own code"})

@@ -93,7 +93,7 @@ def load(folder: Path, settings: Settings, device: str) -> Loaded:
     language_support = _supported(settings.language_support, set(tokenizer.lang_code_to_id))
     max_length = length_within(folder, settings, config.max_position_embeddings, config.max_position_embeddings)
     prompts = prompts_of(settings)
-    pace = Pace(device, settings.batch_tokens)
+    pace = Pace(device, settings.batch_tokens, most=settings.batch_size)
     encoder = M2M100Encoder(model.to(device), tokenizer, pooling, max_length, prompts, pace)
     encoder.language_support = language_support
     return described(NAME, encoder, settings, {"fallback": language_support.fallback})

@@ -16,7 +16,13 @@ from typing import Any
 from xlir_bench.encoders import in_memory, sentence_transformer
 from xlir_bench.encoders.adapters import USES
 from xlir_bench.encoders.checkpoint import Foreign, Loaded, Options, Settings
-from xlir_bench.encoders.factory import adapted, declared_fingerprint, is_sentence_transformer, probed
+from xlir_bench.encoders.factory import (
+    adapted,
+    declared_fingerprint,
+    is_sentence_transformer,
+    probed,
+    refuse_batch_size,
+)
 from xlir_bench.encoders.identity import VectorFields, digest_of, identified, rounded
 from xlir_bench.encoders.kinds import refuse_other_objects
 from xlir_bench.encoders.protocol import Model, ModelInfo, Role, Vectors
@@ -133,10 +139,11 @@ def _loaded(made: Foreign, who: str, options: Options) -> Loaded:
     settings.refuse_unused("factory", USES["factory"], who)
     if callable(made) and not any(hasattr(made, name) for name in _METHODS):
         refuse_other_objects(made, who)
+        refuse_batch_size(settings, who)
         details = {"adapter": "factory", "interface": "function"}
         prompts = {"query": "", "document": ""}
         return Loaded(FunctionEncoder(made), prompts, settings.similarity or undeclared(who), {}, details)
-    return adapted(made, who, settings.similarity)
+    return adapted(made, who, settings)
 
 
 def _called(made: Foreign) -> str:

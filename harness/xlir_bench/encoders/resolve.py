@@ -154,7 +154,7 @@ def _named(asked: _Asked) -> Model | None:
         return _BASELINES[kind](model_id)
     if model_id not in bundled():
         return None
-    changed = asked.options.explicit() - {"batch_tokens"}  # which changes no vector
+    changed = asked.options.explicit() - {"batch_tokens", "batch_size"}  # which change no vector
     name = f"{model_id}-{{fingerprint}}" if changed else model_id
     return _declared(replace(asked, name=name), package_folder("submissions") / model_id)
 
@@ -185,7 +185,7 @@ def _at_place(asked: _Asked) -> Model | None:
         from xlir_bench.encoders import factory
 
         settings = _in_force(asked, Settings(), "factory")
-        return factory.load(asked.model_id, match["place"], match["name"], asked.device, settings.similarity)
+        return factory.load(asked.model_id, match["place"], match["name"], asked.device, settings)
     return None
 
 
@@ -282,7 +282,7 @@ def _from_mteb(asked: _Asked, name: str, revision: str | None, settings: Setting
     meta = mteb_registry.declared(name)
     settings = _in_force(asked, settings, mteb_registry.NAME, pick_device(asked.device))
     made = mteb_registry.make(meta, revision, asked.device, settings)
-    loaded = factory.of_mteb(made, mteb_registry.similarity_of(meta, made, settings.similarity))
+    loaded = factory.of_mteb(made, mteb_registry.similarity_of(meta, made, settings.similarity), settings.batch_size)
     revision = revision or meta.revision
     registered = mteb_registry.content(meta, revision)
     content = digest_of(registered, factory.probed(loaded.encoder, asked.model_id))

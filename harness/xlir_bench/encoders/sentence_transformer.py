@@ -188,7 +188,7 @@ def wrapped(model: Foreign, settings: Settings, device: str, declared: prompting
     prompts = prompting.chosen(declared or prompting.Declared(model.prompts or {}), settings)
     similarity = settings.similarity or named(model.similarity_fn_name, "the model") or "cosine"
     _truncate(model, settings.truncate_dim)
-    pace = Pace(device, settings.batch_tokens, side_by_side=settings.backend == "torch")
+    pace = Pace(device, settings.batch_tokens, most=settings.batch_size, side_by_side=settings.backend == "torch")
     parameters = sum(p.numel() for p in model.parameters())
     details = {
         "adapter": NAME,

@@ -120,7 +120,9 @@ def load(folder: Path, settings: Settings, device: str) -> Loaded:
     model, tokenizer = from_folder(folder, settings, device)
     max_length = _max_length(folder, settings, tokenizer, model)
     prompts = prompts_of(settings)
-    encoder = TransformerEncoder(model, tokenizer, pooling, max_length, prompts, Pace(device, settings.batch_tokens))
+    encoder = TransformerEncoder(
+        model, tokenizer, pooling, max_length, prompts, Pace(device, settings.batch_tokens, most=settings.batch_size)
+    )
     return described(NAME, encoder, settings, code)
 
 

@@ -93,7 +93,7 @@ def load(folder: Path, settings: Settings, device: str) -> Loaded:
     model, tokenizer = from_folder(folder, settings, device)
     capacity = int(config.max_position_embeddings)
     max_length = length_within(folder, settings, capacity, min(capacity, int(min(tokenizer.model_max_length, 1e9))))
-    pace = Pace(device, settings.batch_tokens)
+    pace = Pace(device, settings.batch_tokens, most=settings.batch_size)
     encoder = XlmEncoder(model, tokenizer, pooling, max_length, prompts_of(settings), pace)
     told_languages = config.n_langs > 1 and config.use_lang_emb
     encoder.language_ids = dict(getattr(config, "lang2id", None) or {}) if told_languages else {}

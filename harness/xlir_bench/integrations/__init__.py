@@ -1,1 +1,1 @@
-"""xlir-bench inside other libraries: an evaluator for sentence-transformers' trainer, and tasks for mteb."""
+"""xlir-bench with other libraries: an evaluator for sentence-transformers, tasks for mteb, BEIR's measures."""
