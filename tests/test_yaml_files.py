@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xlir_bench import yaml_files
 from xlir_bench.encoders import manifest
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.gating import read_policy
@@ -154,3 +155,16 @@ def test_a_revision_of_digits_stays_text_in_a_manifest(tmp_path):
     )
     declared = manifest.read(path)
     assert (declared.name, declared.source.model, declared.source.revision) == ("2024", "12", "1234567")
+
+
+@pytest.mark.parametrize("line", ["key{}: 1\n", "- {}\n", "- [{}, a, b]\n"])
+def test_a_file_of_too_many_values_is_refused_before_all_of_it_is_read(monkeypatch, line):
+    read = []
+    monkeypatch.setattr(yaml_files, "MOST_VALUES", 1000)
+    compose = yaml_files._TextLoader.compose_scalar_node
+    monkeypatch.setattr(
+        yaml_files._TextLoader, "compose_scalar_node", lambda self, anchor: read.append(1) or compose(self, anchor)
+    )
+    with pytest.raises(InputError, match="more than 1,000 values"):
+        yaml_files.parse_yaml("".join(line.format(number) for number in range(3000)), "x.yaml")
+    assert len(read) <= 1000

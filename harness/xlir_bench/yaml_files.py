@@ -18,10 +18,10 @@ import yaml
 from xlir_bench.errors import InputError, MissingResourceError, at
 
 MOST_NESTING = 40
-MOST_VALUES = 200_000
+MOST_VALUES = 50_000
 """Values of a document, those that aliases repeat counted each time."""
 
-MOST_BYTES = 32 << 20
+MOST_BYTES = 4 << 20
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NULL = re.compile(r"~|null|Null|NULL|")
@@ -105,6 +105,7 @@ class _TextLoader(yaml.SafeLoader):
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self._depth = 0
+        self._values = 0
 
     def get_single_data(self) -> Any:  # noqa: ANN401
         """The document, whose size is bounded before anything of it is made."""
@@ -121,6 +122,9 @@ class _TextLoader(yaml.SafeLoader):
             raise yaml.composer.ComposerError(None, None, "anchors and aliases are not read", event.start_mark)
         if self._depth >= MOST_NESTING:
             raise yaml.composer.ComposerError(None, None, f"nested deeper than {MOST_NESTING}", event.start_mark)
+        self._values += 1
+        if self._values > MOST_VALUES:  # before the rest is read, which may take minutes
+            raise yaml.composer.ComposerError(None, None, f"more than {MOST_VALUES:,} values", event.start_mark)
         self._depth += 1
         try:
             return super().compose_node(parent, index)

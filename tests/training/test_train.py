@@ -23,6 +23,7 @@ from small_models import save_m2m100, save_tokenizer, save_xlm
 from xlir_bench.cli.main import cli
 from xlir_bench.encoders import encode_texts, resolve
 from xlir_bench.errors import InputError, MissingResourceError, XlirError
+from xlir_bench.training import runner
 from xlir_bench.training.development import collection_of, score
 from xlir_bench.training.recipe import read_recipe
 from xlir_bench.training.runner import RECORD, WORKSPACE, train
@@ -95,6 +96,31 @@ def test_a_finished_run_is_not_done_twice(folder: Path) -> None:
     again = train(read_recipe(path), output)
     assert not again.trained_now
     assert {file: file.stat().st_mtime_ns for file in output.iterdir()} == before
+
+
+def test_publishing_a_model_changes_no_file_of_others_and_follows_no_link(tmp_path: Path) -> None:
+    model, output, elsewhere = (tmp_path / name for name in ("model", "out", "elsewhere"))
+    for folder in (model / "1_Pooling", output / "1_Pooling", output / WORKSPACE / "mine", elsewhere):
+        folder.mkdir(parents=True)
+    (model / "config.json").write_text("new")
+    (model / "1_Pooling" / "config.json").write_text("new")
+    mine = [output / "1_Pooling" / "notes.txt", output / WORKSPACE / "mine" / "x", elsewhere / "config.json"]
+    for path in mine:
+        path.write_text("mine")
+    (output / "1_Pooling").rename(tmp_path / "aside")
+    (output / "1_Pooling").symlink_to(elsewhere)
+    with pytest.raises(InputError, match=r"1_Pooling.*move it away"):
+        runner._publish(model, output, {})
+    assert (model / "config.json").exists()
+    (output / "1_Pooling").unlink()
+    (tmp_path / "aside").rename(output / "1_Pooling")
+    runner._publish(model, output, {"fingerprint": "f"})
+    assert (output / "config.json").read_text() == (output / "1_Pooling" / "config.json").read_text() == "new"
+    (output / WORKSPACE / "checkpoint-3").mkdir()
+    (output / WORKSPACE / "checkpoint-4").symlink_to(elsewhere)
+    runner._remove_workspace(output / WORKSPACE)
+    assert not (output / WORKSPACE / "checkpoint-3").exists()
+    assert [path.read_text() for path in mine] == ["mine"] * 3
 
 
 def test_the_model_of_another_recipe_is_left_alone(folder: Path) -> None:

@@ -10,16 +10,17 @@ A run that is cut off at any instant goes on from its newest checkpoint, to the 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xlir_bench.errors import InputError, MissingResourceError
-from xlir_bench.files import locked, replacing
+from xlir_bench.files import locked, remove_files, replacing
 from xlir_bench.interrupts import keeps
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.training.diary import Diary
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 RECORD = "training.json"
 WORKSPACE = ".training"
 _IDENTITY, _LOCK = "run.json", "lock"
+_OF_WORKSPACE = re.compile(r"checkpoint-[0-9]+|\.?best|model|runs")
 _MODEL_FILES = ("modules.json", "config.json", "submission.yaml")
 _LIBRARIES = ("torch", "sentence-transformers", "transformers", "accelerate", "tokenizers", "numpy")
 
@@ -76,7 +78,7 @@ def train(recipe: Recipe, output: Path, progress: Progress = SILENT) -> Trained:
     run = recipe.fingerprint([data, *([looked_at] if looked_at else [])])
     finished = _finished(output, run)
     if finished is not None:
-        shutil.rmtree(output / WORKSPACE, ignore_errors=True)
+        _remove_workspace(output / WORKSPACE)
         return Trained(finished, output, trained_now=False)
     batches = RowBatches(Rows.of_table(table, recipe.negatives), recipe.row_plan(), recipe.seed)
     workspace = output / WORKSPACE
@@ -87,7 +89,7 @@ def train(recipe: Recipe, output: Path, progress: Progress = SILENT) -> Trained:
             return Trained({}, output, trained_now=True)
         record = _record(job, diary, {"data": data, "held_out": looked_at, "run": run})
         _publish(job.model, output, record)
-    shutil.rmtree(workspace, ignore_errors=True)
+    _remove_workspace(workspace)
     return Trained(record, output, trained_now=True)
 
 
@@ -231,11 +233,37 @@ def _versions() -> dict[str, str]:
 
 
 def _publish(model: Path, output: Path, record: dict[str, Any]) -> None:
-    """Move the model in, and say last that it is finished."""
-    for path in sorted(model.iterdir()):
-        target = output / path.name
-        if target.is_dir():
-            shutil.rmtree(target)
+    """Move the model in, file by file, and say last that it is finished. Nothing else in the folder changes.
+
+    Raises:
+        InputError: a link, or something else than a folder, is where a folder of the model belongs, or the other way
+            round. The finished model stays in the workspace.
+    """
+    files = [path for path in sorted(model.rglob("*")) if not path.is_dir()]
+    for path in files:
+        target = output / path.relative_to(model)
+        folders = [folder for folder in target.parents if output in folder.parents]
+        wrong = [folder for folder in folders if folder.is_symlink() or (folder.exists() and not folder.is_dir())]
+        if wrong or target.is_dir():
+            raise InputError(
+                f"{(wrong or [target])[0]}: is in the place of a part of the model: move it away, and give the same "
+                "command again, which only moves the model in"
+            )
+    for path in files:
+        target = output / path.relative_to(model)
+        target.parent.mkdir(parents=True, exist_ok=True)
         path.replace(target)
     with replacing(output / RECORD) as temporary:
         temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _remove_workspace(workspace: Path) -> None:
+    """Remove what a run wrote into its workspace, and the workspace if nothing else is in it."""
+    if workspace.is_symlink():
+        return
+    with suppress(OSError):
+        for path in workspace.iterdir():
+            if _OF_WORKSPACE.fullmatch(path.name) and path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)  # does nothing to a link
+        remove_files(workspace, {_IDENTITY, _LOCK}.__contains__)
+        workspace.rmdir()
