@@ -236,9 +236,8 @@ def test_a_model_of_mtebs_registry_is_loaded_at_its_commit_and_found_again_offli
     [
         ([], f"the hub has no model {REGISTERED} at "),
         ([Refusal("MiniLM", 403, {"X-Error-Code": "GatedRepo"})], "is closed to you: ask for access"),
-        ([Refusal("MiniLM", 429)], "the hub answers no more requests for now (429)"),
     ],
-    ids=["not there", "gated", "busy"],
+    ids=["not there", "gated"],
 )
 def test_what_the_hub_refuses_to_mteb_is_one_line_too(hub, run, checkpoint, registered, refusals, expected):
     if refusals:
