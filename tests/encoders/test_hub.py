@@ -60,7 +60,9 @@ def run(suite, tmp_path):
     """Run the command with what one machine has; the finished process."""
 
     def run(hub, *arguments, **environment):
-        options = ("--suite", suite, "--languages", "en", "--device", "cpu", "--no-registry", "--json")
+        options = ("--suite", suite, "--languages", "en", "--device", "cpu", "--json")
+        if not str(arguments[0]).startswith("mteb:"):
+            options += ("--no-registry",)  # it takes long to import
         env = {**hub.environment(tmp_path), **environment}
         return xlir_bench("run", *arguments, *options, "--output", tmp_path / "results", env=env)
 
@@ -206,3 +208,39 @@ def test_large_files_that_are_not_the_hubs_are_refused_and_fetched_anew(hub, run
     assert f"model.safetensors of the model {NAME} is damaged: its SHA-256 is not the hub's; it was removed" in line
     hub.damaged = False
     measured(run(hub, NAME))
+
+
+REGISTERED = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+@pytest.fixture
+def registered():
+    """The commit of a model that mteb's registry names."""
+    return pytest.importorskip("mteb").get_model_meta(REGISTERED, fetch_from_hf=False).revision
+
+
+def test_a_model_of_mtebs_registry_is_loaded_at_its_commit_and_found_again_offline(hub, run, checkpoint, registered):
+    hub.push(REGISTERED, checkpoint, commit=registered)
+    hub.push(REGISTERED, {"README.md": b"a later commit without a model"})
+    model, scores = measured(run(hub, f"mteb:{REGISTERED}"))
+    assert model["revision"] == registered
+    assert not [name for name in hub.files() if name.endswith((".bin", ".pt", ".py", ".onnx", ".h5"))]
+    before = len(hub.asked)
+    again, same = measured(run(hub, f"mteb:{REGISTERED}", "--offline", "--no-cache"))
+    assert (again["fingerprint"], same) == (model["fingerprint"], scores)
+    assert len(hub.asked) == before
+
+
+@pytest.mark.parametrize(
+    ("refusals", "expected"),
+    [
+        ([], f"the hub has no model {REGISTERED} at "),
+        ([Refusal("MiniLM", 403, {"X-Error-Code": "GatedRepo"})], "is closed to you: ask for access"),
+    ],
+    ids=["not there", "gated"],
+)
+def test_what_the_hub_refuses_to_mteb_is_one_line_too(hub, run, checkpoint, registered, refusals, expected):
+    if refusals:
+        hub.push(REGISTERED, checkpoint, commit=registered)
+    hub.refusals = [Refusal(**vars(refusal)) for refusal in refusals]
+    assert expected in one_line(run(hub, f"mteb:{REGISTERED}"), 3)

@@ -6,9 +6,8 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import hub_server
 import numpy as np
 import pytest
 import transformers
@@ -102,45 +101,9 @@ def resolved(folder, home, trust="trusted", network="offline", endpoint="http://
 
 @pytest.fixture
 def hub():
-    """A server that speaks as much of the hub's interface as the download of a repository needs."""
-    content = files()
-    asked = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            path = self.path.partition("?")[0]
-            if path.startswith(f"/api/models/{REPOSITORY}/tree/"):
-                rows = [{"type": "file", "path": n, "size": len(d), "oid": "0" * 40} for n, d in content.items()]
-                return self.answer(json.dumps(rows).encode(), {"Content-Type": "application/json"})
-            if path.startswith(f"/api/models/{REPOSITORY}"):
-                about = {"id": REPOSITORY, "sha": COMMIT, "siblings": [{"rfilename": name} for name in content]}
-                return self.answer(json.dumps(about).encode(), {"Content-Type": "application/json"})
-            name = path.rpartition("/")[2]
-            if path.startswith(f"/{REPOSITORY}/resolve/") and name in content:
-                return self.answer(content[name], {"X-Repo-Commit": COMMIT, "ETag": f'"{name}"'})
-            self.send_response(404)
-            self.send_header("Content-Length", "0")
-            return self.end_headers()
-
-        do_HEAD = do_GET  # noqa: N815
-
-        def answer(self, body, headers):
-            self.send_response(200)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
-    server.shutdown()
-    server.server_close()
+    with hub_server.running() as server:
+        server.push(REPOSITORY, files(), commit=COMMIT)
+        yield server
 
 
 def by_bert(folders):
@@ -153,16 +116,15 @@ def by_bert(folders):
 
 @pytest.mark.parametrize("name", ["bare", "pooled"])
 def test_the_code_is_fetched_from_the_hub_and_recorded(folders, hub, name, tmp_path):
-    endpoint, asked = hub
-    found = resolved(folders / name, tmp_path, network="online", endpoint=endpoint)
+    found = resolved(folders / name, tmp_path, network="online", endpoint=hub.url)
     assert "error" not in found
     np.testing.assert_allclose(found["vectors"], by_bert(folders), atol=1e-5)
     assert found["code"][REPOSITORY].startswith(COMMIT)
-    before = len(asked)
+    before = len(hub.asked)
     assert before
     again = resolved(folders / name, tmp_path)
     assert again["fingerprint"] == found["fingerprint"]
-    assert len(asked) == before
+    assert len(hub.asked) == before
 
 
 def test_the_code_in_the_hub_s_cache_is_enough_offline_and_decides_the_fingerprint(folders, tmp_path):

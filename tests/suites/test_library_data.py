@@ -138,7 +138,9 @@ def test_what_ir_datasets_has_in_its_own_folder_is_measured_offline(run, home, t
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"), [(404, "404"), (None, "md5")], ids=["not there", "another file than was published"]
+    ("status", "expected"),
+    [(404, "All download sources failed"), (None, "md5")],
+    ids=["not there", "another file than was published"],
 )
 def test_what_ir_datasets_cannot_fetch_is_one_line(run, home, server, status, expected):
     address = "http://ir.dcs.gla.ac.uk/resources/test_collections/npl/npl.tar.gz"
@@ -151,16 +153,14 @@ def test_what_ir_datasets_cannot_fetch_is_one_line(run, home, server, status, ex
 
 
 @pytest.mark.parametrize("ends", [SystemExit(0), SystemExit("no"), EOFError(), ImportError("x"), RuntimeError("a\nb")])
-def test_a_loader_that_ends_the_process_or_raises_anything_is_a_missing_resource(ends, capsys):
+def test_a_loader_that_ends_the_process_or_raises_anything_is_a_missing_resource(ends):
     @library_data("mteb:X")
     def load():
-        print("Do you agree?")
         raise ends
 
     with pytest.raises(MissingResourceError, match=r"mteb:X: its data cannot be loaded \(.+\)") as error:
         load()
     assert "\n" not in str(error.value)
-    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("ends", [KeyboardInterrupt, GeneratorExit])

@@ -76,7 +76,8 @@ def command(
     """Measure a model on one or more suites.
 
     MODEL_ID is a bundled submission (xlir-hybrid-static), `bm25`, `random`, a folder with a model, FILE.py:FACTORY,
-    PACKAGE.MODULE:FACTORY, mteb:NAME, openai:MODEL, or a model of the hub (ORG/NAME).
+    PACKAGE.MODULE:FACTORY, mteb:NAME, openai:MODEL, or a model of the hub (ORG/NAME or
+    ORG/NAME@REVISION).
 
     Results go to OUTPUT/MODEL/SUITE.json with a Parquet table of ranks beside it, and OUTPUT/index.html shows all of
     them. An interrupted run goes on where it was. With --json, one Result per line goes to stdout.
