@@ -170,7 +170,7 @@ def test_the_batch_size_changes_no_figure_and_is_given_to_code_that_takes_one():
     few, many = (xb.evaluate(Beir(), languages=["de", "en"], batch_size=size) for size in (7, 100))
     assert few.summary.equals(many.summary)
     assert sizes == {7, 100}
-    with pytest.raises(xb.InputError, match="batch_size .* would have no effect"):
+    with pytest.raises(xb.InputError, match=r"batch_size .* would have no effect"):
         xb.evaluate(Words(), languages=["de", "en"], batch_size=7)
 
 
