@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import ir_measures
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from xlir_bench.analysis import compare, load_run, load_verified
@@ -18,6 +21,7 @@ from xlir_bench.engines import Streaming
 from xlir_bench.errors import InputError
 from xlir_bench.evaluation import Output, evaluate, run
 from xlir_bench.gate import Policy, Rule, gate
+from xlir_bench.measures import distinct
 from xlir_bench.results import judged_path, load_ranks, load_result, ranks_path
 from xlir_bench.results.exchange import Entry, write_trec
 from xlir_bench.results.store import _write_ranks
@@ -265,6 +269,14 @@ def test_measures_that_cannot_be_are_refused_in_one_line(listed, message, tmp_pa
     assert isinstance(finished.exception, InputError)
     assert message in str(finished.exception)
     assert "\n" not in str(finished.exception)
+
+
+def test_the_suite_of_the_page_has_measures_that_can_be_read():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "suites.md").read_text(encoding="utf-8")
+    (block,) = [block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "judged_only" in block]
+    settings = yaml.safe_load(block)["settings"]
+    assert distinct(settings["multilingual"]) == ("nDCG(dcg='exp-log2',judged_only=True)@10", "rank_distance")
+    assert distinct(settings["cross-lingual"]) == ("nDCG@10", "AP(rel=2)")
 
 
 def test_a_suite_takes_parameters_and_two_names_of_one_measure_are_a_slip(tmp_path):
