@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from xlir_bench.encoders import manifest
 from xlir_bench.errors import InputError, MissingResourceError
-from xlir_bench.gate import read_policy
+from xlir_bench.gating import read_policy
 from xlir_bench.suites.schema import read_declaration
 from xlir_bench.training.grid import read_grid
 from xlir_bench.training.recipe import read_recipe

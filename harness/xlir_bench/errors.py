@@ -14,14 +14,28 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xlir_bench.redaction import redacted
+
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
+LONGEST_MESSAGE = 4000
+"""Characters of an error's message; files and names in it may be of any length."""
+
+
 class XlirError(Exception):
-    """Base of every error that is written for the person at the keyboard."""
+    """Base of every error that is written for the person at the keyboard.
+
+    Args:
+        message: what is wrong, where, and what to do. It may quote a file that a stranger wrote: it is kept as one line
+            of printable characters, cut where it is very long.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(printable(message, LONGEST_MESSAGE))
 
 
 class InputError(XlirError):
@@ -66,7 +80,7 @@ def explained(error: BaseException) -> XlirError:
 
 
 def one_line(error: BaseException, most: int = 500) -> str:
-    """The type and the message of an exception, in one line of printable characters.
+    """The type and the message of an exception, in one line of printable characters, without secrets.
 
     Args:
         error: any exception, also one whose `__str__` fails.
@@ -76,10 +90,16 @@ def one_line(error: BaseException, most: int = 500) -> str:
         message = str(error)
     except Exception:
         message = ""
-    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in " ".join(message.split()))
-    if len(shown) > most:
-        shown = f"{shown[: most - 1]}…"
+    shown = printable(redacted(message), most)
     return f"{type(error).__name__}: {shown}" if shown else type(error).__name__
+
+
+def printable(text: object, most: int = 200) -> str:
+    """`text` in one line without control and direction characters, cut where it is long: for messages and terminals."""
+    # Cut first: of a text of many megabytes no more is looked at than could be shown.
+    line = " ".join(str(text)[: 64 * most].split())
+    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], hint: str) -> InputError:
@@ -115,7 +135,7 @@ class _CurrentStderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        print(self.format(record), file=sys.stderr, flush=True)
+        print(redacted(self.format(record)), file=sys.stderr, flush=True)
 
 
 def warn(message: str) -> None:
@@ -128,4 +148,4 @@ def warn(message: str) -> None:
         handler = _CurrentStderr()
         handler.setFormatter(logging.Formatter("xlir-bench: warning: %(message)s"))
         log.addHandler(handler)
-    log.warning("%s", " ".join(message.split()))
+    log.warning("%s", printable(message, LONGEST_MESSAGE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -11,7 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
 
-from xlir_bench import __version__
 from xlir_bench.analysis import analysed, row_scores, summary_of
 from xlir_bench.analysis.intact import fault_of
 from xlir_bench.collection import Collection, Setting, Texts
@@ -25,6 +25,7 @@ from xlir_bench.encoders.verification import StoredCheck, packed_sample
 from xlir_bench.engines import STREAMED_ABOVE, Streamed, Streaming, stream
 from xlir_bench.engines.records import Records
 from xlir_bench.errors import InputError, XlirError
+from xlir_bench.files import alone_in
 from xlir_bench.measures import parse
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.results import (
@@ -40,9 +41,11 @@ from xlir_bench.results import (
     zero_shot_on,
 )
 from xlir_bench.results.exchange.runs import has_runs, write_runs
-from xlir_bench.results.store import runs_path
+from xlir_bench.results.exchange.trec import first_fraction
+from xlir_bench.results.store import remove_unfinished_at, runs_path
 from xlir_bench.retrieval import DenseScorer, Heads, LexicalScorer, RankTable, Scorer, count_outranked, default_heads
 from xlir_bench.suites import Suite, findings, measurable
+from xlir_bench.version import __version__
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +69,13 @@ class Evaluation:
     records: Records
     check: StoredCheck | None = None
 
+    def sample(self) -> bytes | None:
+        """Content of the file by which a model that is code is recognised; None for other models.
+
+        None as well for one that does not give the same vectors twice.
+        """
+        return packed_sample(self.check.sample()) if self.check is not None and self.check.repeats() else None
+
 
 @dataclass(frozen=True)
 class Output:
@@ -83,6 +93,14 @@ class Output:
     top_k: int | None = None
     distinct: bool = False
     overwrite: bool = False
+
+    def of(self, model: Model) -> AbstractContextManager[None]:
+        """While this is open, no other run changes what is kept of the model."""
+        return alone_in(self.folder / model.info.name)
+
+    def claim(self, model: Model, suite: SuiteReference) -> Path:
+        """The path of the model's result on a suite, free of others; see `results.claim`."""
+        return claim(self.folder, model.info.name, suite, distinct=self.distinct, overwrite=self.overwrite)
 
 
 @dataclass(frozen=True)
@@ -162,6 +180,23 @@ def evaluate(
     return Evaluation(result, ranks, ranked.records, ranked.check)
 
 
+def measured(
+    model: Model,
+    suite: Suite,
+    collection: Collection,
+    *,
+    cache: VectorCache | Streaming | None = None,
+    top_k: int | None = None,
+    progress: Progress = SILENT,
+) -> Evaluation:
+    """`evaluate`, with intervals and bias in the result; see there for arguments and errors."""
+    evaluation = evaluate(model, suite, collection, cache=cache, top_k=top_k, progress=progress)
+    since = perf_counter()
+    result = analysed(evaluation.result, evaluation.ranks)
+    timing = result.timing.model_copy(update={"analyse_s": round(perf_counter() - since, 4)})
+    return replace(evaluation, result=result.model_copy(update={"timing": timing}))
+
+
 def run(
     model: Model,
     suite: Suite,
@@ -171,7 +206,7 @@ def run(
     cache: VectorCache | Streaming | None = None,
     progress: Progress = SILENT,
 ) -> SavedResult:
-    """`evaluate` and `analysed`, kept in `output`; what an earlier run finished there is taken as it is.
+    """`measured`, kept in `output`; what an earlier run finished there is taken as it is.
 
     A result is finished if it answers the same question and the ranks beside it are whole and its own. That of a model
     that is code must also have vectors of a sample of texts beside it, and the model must still give them.
@@ -190,29 +225,24 @@ def run(
     """
     where = output if isinstance(output, Output) else Output(output)
     suite = measurable(suite, collection)
-    path = claim(
-        where.folder,
-        model.info.name,
-        reference(suite, collection),
-        distinct=where.distinct,
-        overwrite=where.overwrite,
-    )
+    with where.of(model):
+        path = where.claim(model, reference(suite, collection))
     runs = None if where.top_k is None else runs_path(path)
     earlier = _finished(path, _as_measured(model, cache), suite, collection)
     if earlier is not None and (where.top_k is None or has_runs(earlier, path, where.top_k)):
         return SavedResult(earlier, path, measured_now=False, runs=runs)
-    evaluation = evaluate(model, suite, collection, cache=cache, top_k=where.top_k, progress=progress)
-    since = perf_counter()
-    result = analysed(evaluation.result, evaluation.ranks)
-    timing = result.timing.model_copy(update={"analyse_s": round(perf_counter() - since, 4)})
-    result = result.model_copy(update={"timing": timing})
-    check = evaluation.check
-    sample = packed_sample(check.sample()) if check is not None and check.repeats() else None
-    save_at(path, result, evaluation.ranks, sample)
-    if where.top_k is not None:
-        write_runs(result, evaluation.ranks, path, where.top_k, progress)
+    evaluation = measured(model, suite, collection, cache=cache, top_k=where.top_k, progress=progress)
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with where.of(model):
+        # Again: a run beside this one may have written a result on other data meanwhile.
+        where.claim(model, reference(suite, collection))
+        remove_unfinished_at(path)
+        save_at(path, evaluation.result, evaluation.ranks, evaluation.sample())
+        if where.top_k is not None:
+            write_runs(evaluation.result, evaluation.ranks, path, where.top_k, progress)
     evaluation.records.clear()
-    return SavedResult(result, path, measured_now=True, runs=runs)
+    return SavedResult(evaluation.result, path, measured_now=True, runs=runs)
 
 
 def reference(suite: Suite, collection: Collection) -> SuiteReference:
@@ -302,6 +332,11 @@ def _heads(suite: Suite, collection: Collection, across: bool, top_k: int | None
     needed = default_heads(across)
     if top_k is None:
         return needed
+    if (fraction := first_fraction(collection.judgements.gain)) is not None:
+        raise InputError(
+            f"--top-k {top_k}: {suite.name} has a gain of {fraction:g}, and TREC's judgements know whole numbers only: "
+            "run without --top-k"
+        )
     by_language = across and any(setting != "multilingual" for setting in suite.settings)
     depth = max(min(top_k, len(collection.documents)), needed.depth)
     rankings = len(collection.queries) * (len(collection.documents.sizes) if by_language else 1)

@@ -1,20 +1,23 @@
 """Calling code that is not part of this package: a user's encoder, a model's own code, a library's loader.
 
-Whatever such code raises becomes one line, and whatever it prints goes to standard error.
+Whatever such code raises becomes one line, and whatever it prints goes to standard error. What it does to the process,
+such as to change the working folder or to fork, does not reach the code around it.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from xlir_bench.errors import InputError, XlirError, one_line
 from xlir_bench.streams import stdout_to_stderr
 
 
 @contextmanager
-def external_code(who: str, what: str = "") -> Iterator[None]:
-    """Turn what the code inside raises into an `InputError`; its prints go to standard error.
+def external_code(who: str, what: str = "", kind: type[XlirError] = InputError) -> Iterator[None]:
+    """Turn what the code inside raises into an error of one line; its prints go to standard error.
 
     `SystemExit` counts as an error too: `sys.exit(0)` in an encoder must not end a run with exit code 0 and no result.
     An interrupt stays an interrupt, and an error of this package stays what it is.
@@ -22,21 +25,71 @@ def external_code(who: str, what: str = "") -> Iterator[None]:
     Args:
         who: begins the message: the code that failed and its verb, e.g. "encoder my.py:build failed".
         what: what it was given, e.g. 'for 3 texts beginning with query "..." (id q1)'.
+        kind: the class of the error.
 
     Raises:
-        InputError: the code raised something; that is the error's cause, for `--debug`.
+        XlirError: of that kind; the code raised something; that is the error's cause, for `--debug`.
     """
     try:
-        with stdout_to_stderr():
+        with stdout_to_stderr(), _own_folder(), _own_process():
             yield
-    except (XlirError, KeyboardInterrupt, GeneratorExit):
+    except (XlirError, KeyboardInterrupt):
         raise
     except BaseException as error:
         given = f" {what}" if what else ""
-        raise InputError(f"{who}{given} ({_reason(error)})") from error
+        raise kind(f"{who}{given} ({_reason(error)})") from error
+
+
+_OF_THE_CODE: dict[str, str] = {}
+"""`folder`: the working folder that such code has chosen for itself, where it did."""
+
+
+@contextmanager
+def _own_folder() -> Iterator[None]:
+    """Code that changes the working folder finds it changed when it is called again; nobody else does.
+
+    Else a relative `--output` would mean another folder from then on.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    try:
+        ours = os.getcwd()  # noqa: PTH109  (text, to compare)
+    except OSError:  # it was removed
+        yield
+        return
+    if "folder" in _OF_THE_CODE:
+        with suppress(OSError):
+            os.chdir(_OF_THE_CODE["folder"])
+    try:
+        yield
+    finally:
+        _OF_THE_CODE.pop("folder", None)
+        now = ""
+        with suppress(OSError):
+            now = os.getcwd()  # noqa: PTH109
+        if now != ours:
+            if now:
+                _OF_THE_CODE["folder"] = now
+            os.chdir(ours)
+
+
+@contextmanager
+def _own_process() -> Iterator[None]:
+    """A child that such code forks ends here: it must not go on as a second run of the same command."""
+    process = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != process:
+            os._exit(InputError.exit_code)
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"it called sys.exit({error.code!r})"
-    return one_line(error)
+    root = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    # Libraries wrap what went wrong in an error that does not say it.
+    return one_line(error) if root is error else f"{one_line(error)}, because of {one_line(root)}"

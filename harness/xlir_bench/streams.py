@@ -5,7 +5,10 @@
 - file descriptor 1 is a copy of standard error, so that what a C library, a child process or `os.write(1, ...)` prints
   cannot get between the results;
 - `sys.stdout` writes to the real standard output from the main thread, and to standard error from every other thread
-  and inside `stdout_to_stderr`.
+  and inside `stdout_to_stderr`;
+- code inside `stdout_to_stderr` that replaces or closes `sys.stdout` or `sys.stderr` does so for itself only;
+- what is written to `sys.stderr` has no secrets, tracebacks included;
+- `os._exit` ends this process with an error, or with the exit code that `leaving` was told.
 
 A program that uses this package as a library never calls `take_over`; its streams stay as they are.
 """
@@ -20,9 +23,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TextIO, cast
+from typing import NoReturn, TextIO, cast
 
-from xlir_bench.errors import MissingResourceError
+from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.redaction import redacted
 
 READER_LEFT = 141
 """Exit code where the program that reads our output has ended: 128 + SIGPIPE, as a shell reports it for other tools."""
@@ -42,6 +46,7 @@ class _State:
 
     def __init__(self) -> None:
         self.output: _Output | None = None
+        self.exit_code: int | None = None
 
 
 _state = _State()
@@ -58,6 +63,28 @@ def take_over() -> None:
     sys.stderr = cast(TextIO, _Diagnostics(errors))
     _state.output = _Output(_own_output(1 in missing))
     sys.stdout = cast(TextIO, _state.output)
+    _guard_exit()
+
+
+def leaving(code: int) -> None:
+    """The process ends now with this code, whatever code that runs at exit wants."""
+    _state.exit_code = code
+
+
+def _guard_exit() -> None:
+    """Let `os._exit` in this process say that it was called: with code 0 it would look like a run that is done."""
+    leave, process = os._exit, os.getpid()
+
+    def guarded(status: int) -> NoReturn:
+        if os.getpid() != process:  # a child, which ends so
+            leave(status)
+        if _state.exit_code is not None:
+            leave(_state.exit_code)
+        with suppress(OSError):
+            os.write(2, f"xlir-bench: error: code that was called ended the process (os._exit({status!r}))\n".encode())
+        leave(InputError.exit_code)
+
+    os._exit = guarded
 
 
 def finish() -> None:
@@ -80,11 +107,14 @@ def finish() -> None:
 def stdout_to_stderr() -> Iterator[None]:
     """What this thread prints inside goes to standard error, if `take_over` was called; else nothing changes."""
     depth = getattr(_diverted, "depth", 0)
+    streams = sys.stdout, sys.stderr
     _diverted.depth = depth + 1
     try:
         yield
     finally:
         _diverted.depth = depth
+        if _state.output is not None and threading.current_thread() is threading.main_thread():
+            sys.stdout, sys.stderr = streams
 
 
 class _Diagnostics(io.TextIOBase):
@@ -115,9 +145,14 @@ class _Diagnostics(io.TextIOBase):
 
     def write(self, text: str) -> int:
         if self._stream is not None:
+            if self._stream.closed:  # by code that got hold of it, or of its buffer
+                self._stream = open(2, "w", encoding="utf-8", errors=self.errors, closefd=False)  # noqa: SIM115
             with suppress(OSError):
-                self._stream.write(text)
+                self._stream.write(redacted(text))
         return len(text)
+
+    def close(self) -> None:
+        """Nothing: whoever closes it is not its owner."""
 
     def flush(self) -> None:
         if self._stream is not None:
@@ -145,6 +180,9 @@ class _Output(io.TextIOBase):
         if foreign or threading.current_thread() is not threading.main_thread():
             return sys.stderr
         return self._own
+
+    def close(self) -> None:
+        """Nothing: whoever closes it is not its owner."""
 
     def close_own(self) -> None:
         """Give up the real standard output; what could not be written is dropped."""

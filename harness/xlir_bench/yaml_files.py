@@ -8,6 +8,7 @@ that stands twice is an error, and so are tags, deep nesting, and aliases that e
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -165,7 +166,8 @@ class _TextLoader(yaml.SafeLoader):
             return text == "true"
         if _WHOLE.fullmatch(text):
             return int(text)
-        return float(text) if _FRACTION.fullmatch(text) else text
+        # One such as 1e999 is larger than any number, and stays text.
+        return float(text) if _FRACTION.fullmatch(text) and math.isfinite(float(text)) else text
 
 
 class _NumberLoader(_TextLoader):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,27 @@ def recursion():
         return act(texts, role)
     return model(act)
 
+def generator(): return model(lambda texts, role: next(iter_of(GeneratorExit)))
+
+def iter_of(error):
+    raise error
+    yield
+
+def interrupts_itself():
+    def act(texts, role):
+        raise KeyboardInterrupt
+    return model(act)
+
+def ends_the_process():
+    def act(texts, role):
+        os._exit(0)
+    return model(act)
+
+def ends_the_process_at_exit():
+    import atexit
+    atexit.register(lambda: os._exit(0))
+    return crashes()
+
 def base():
     class Odd(BaseException): pass
     def act(texts, role):
@@ -91,11 +113,45 @@ def prints():
     return model(act)
 """
 
+DISTURBS = """
+def at_once(change):
+    def act(texts, role):
+        change()
+        return good(texts)
+    return model(act)
+
+def replaces_streams():
+    def change():
+        sys.stdout = sys.stderr = open(os.devnull, "w")
+    return at_once(change)
+
+def closes_everything():
+    def change():
+        sys.stdout.close()
+        for stream in (sys.stdout, sys.stderr):
+            stream.buffer.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return at_once(change)
+
+def changes_folder():
+    os.makedirs("inner", exist_ok=True)
+    with open("inner/mark", "w") as mark: mark.write("x")
+    os.chdir("inner")
+    return at_once(lambda: (open("mark").close(), os.chdir(".")))
+
+def forks():
+    def change():
+        if os.fork():
+            os.wait()
+    return at_once(change)
+"""
+
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
     (tmp_path / "faults.py").write_text(HEAD + FAULTS)
     (tmp_path / "prints.py").write_text(HEAD + PRINTS)
+    (tmp_path / "disturbs.py").write_text(HEAD + DISTURBS)
     (tmp_path / "exits.py").write_text("import sys\nsys.exit(0)\n")
     return tmp_path
 
@@ -113,6 +169,8 @@ def folder(tmp_path) -> Path:
         ("faults.py:ends", "EOFError"),
         ("faults.py:recursion", "RecursionError"),
         ("faults.py:base", "Odd: not even an Exception"),
+        ("faults.py:generator", "GeneratorExit"),
+        ("faults.py:ends_the_process_at_exit", "RuntimeError: boom"),
         ("exits.py:build", "it called sys.exit(0)"),
     ],
 )
@@ -123,6 +181,38 @@ def test_a_fault_in_a_users_encoder_is_one_line_and_exit_2(folder, model, messag
     assert message in line
     assert finished.stdout == ""
     assert not list(folder.glob("out/*/*.json"))
+
+
+def test_an_encoder_that_ends_the_process_at_once_is_no_run_that_is_done(folder):
+    finished = xlir_bench("run", "faults.py:ends_the_process", "--no-cache", "--output", "out", cwd=folder)
+    assert "os._exit(0)" in one_line(finished, 2)
+    assert not list(folder.glob("out/*/*.json"))
+
+
+def test_an_interrupt_that_an_encoder_raises_is_an_interrupt(folder):
+    finished = xlir_bench("run", "faults.py:interrupts_itself", "--no-cache", "--output", "out", cwd=folder)
+    assert finished.returncode == 130
+    assert finished.stderr.splitlines()[-1] == "xlir-bench: interrupted"
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "replaces_streams",
+        "closes_everything",
+        "changes_folder",
+        pytest.param("forks", marks=pytest.mark.skipif(not hasattr(os, "fork"), reason="has no fork")),
+    ],
+)
+def test_what_an_encoder_does_to_the_process_reaches_neither_results_nor_messages(folder, model):
+    """One JSON on stdout, the result where it was asked for, the page named on stderr."""
+    finished = xlir_bench(
+        *("run", f"disturbs.py:{model}", "--json", "--no-cache", "--output", "out", "--languages", "de,en"), cwd=folder
+    )
+    assert finished.returncode == 0, finished.stderr
+    (path,) = folder.glob("out/*/xlir-mini.json")
+    assert [json.loads(line) for line in finished.stdout.splitlines()] == [json.loads(path.read_text())]
+    assert finished.stderr.count(f"page: {Path('out/index.html')}") == 1
 
 
 @pytest.mark.parametrize("command", [["align"], ["run", "--shard-size", "100"], ["run", "--dry-run"]])

@@ -7,10 +7,10 @@ import pytest
 from simulated import Simulator
 
 from xlir_bench.analysis import Run
-from xlir_bench.gate import Budget, Figure, Policy, Rule, gate
-from xlir_bench.gate.checks import Asked
-from xlir_bench.gate.figures import Loss, Pair, p_values
-from xlir_bench.gate.judge import Evidence, decide
+from xlir_bench.gating import Budget, Figure, Policy, Rule, gate
+from xlir_bench.gating.checks import Asked
+from xlir_bench.gating.figures import Loss, Pair, p_values
+from xlir_bench.gating.judge import Evidence, decide
 from xlir_bench.measures import statistics
 
 RUNS = 200

@@ -9,8 +9,8 @@ import pytest
 
 from xlir_bench.analysis import Run
 from xlir_bench.errors import InputError
-from xlir_bench.gate import Figure, Policy, Rule, gate
-from xlir_bench.gate.github import summary, workflow_commands
+from xlir_bench.gating import Figure, Policy, Rule, gate
+from xlir_bench.gating.github import summary, workflow_commands
 
 BUDGET = Policy(rules=(Rule(budget=0.05),))
 

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlir_bench.gate import Budget, Check, Figure, Policy, Report, Rule, gate, junit
-from xlir_bench.gate.github import ROWS, SHOWN, summary, workflow_commands
-from xlir_bench.gate.verdict import Side
+from xlir_bench.gating import Budget, Check, Figure, GateReport, Policy, Rule, gate, junit
+from xlir_bench.gating.github import ROWS, SHOWN, summary, workflow_commands
+from xlir_bench.gating.verdict import Side
 
 HOSTILE = "<script>alert(1)</script> | [x](javascript:1) ]]> ::error::x\n::stop-commands::\r\x00\ud800 %0A"
 
 
-def report_of(*checks: Check) -> Report:
+def report_of(*checks: Check) -> GateReport:
     candidate, baseline = Side("model", "0" * 64, "1"), Side("model", "1" * 64, "1")
-    return Report(candidate, baseline, 0.05, checks)
+    return GateReport(candidate, baseline, 0.05, checks)
 
 
 def check(verdict="loss", suite="small", reason="lost .1") -> Check:
@@ -26,7 +26,7 @@ def check(verdict="loss", suite="small", reason="lost .1") -> Check:
 
 
 @pytest.fixture
-def mixed(make_run) -> Report:
+def mixed(make_run) -> GateReport:
     """A report with a loss, a floor, a missing language and a pass."""
     rules = (
         Rule(setting="monolingual", budget=0.05),

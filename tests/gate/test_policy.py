@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from xlir_bench.errors import InputError, MissingResourceError
-from xlir_bench.gate import Budget, Figure, Policy, Rule, expand, gate, read_policy
+from xlir_bench.gating import Budget, Figure, Policy, Rule, expand, gate, read_policy
 
 
 def asked(make_run, *rules: Rule) -> dict[Figure, tuple[Budget | None, float | None]]:

@@ -18,7 +18,7 @@ from xlir_bench.analysis import compare, load_run
 from xlir_bench.encoders import Model, ModelInfo, Options, resolve
 from xlir_bench.engines import RayEngine, Streaming, stream
 from xlir_bench.evaluation import evaluate, run
-from xlir_bench.gate import DEFAULT_POLICY, gate, read_policy
+from xlir_bench.gating import DEFAULT_POLICY, gate, read_policy
 from xlir_bench.results import Result, load_result
 from xlir_bench.results.exchange import as_csv, as_json, long_table, read_entries, write_mteb
 from xlir_bench.results.exchange.mteb_tasks import MTEB_TASKS

@@ -20,8 +20,8 @@ from xlir_bench.encoders import Model, ModelInfo
 from xlir_bench.engines import Streaming, stream
 from xlir_bench.errors import InputError
 from xlir_bench.evaluation import evaluate
-from xlir_bench.gate.figures import Pair
-from xlir_bench.gate.verdict import Figure
+from xlir_bench.gating.figures import Pair
+from xlir_bench.gating.verdict import Figure
 from xlir_bench.measures import parse
 from xlir_bench.results import load_ranks, load_result, ranks_path, save
 from xlir_bench.results.exchange import Entry, write_trec

@@ -14,12 +14,13 @@ from made_data import write_beir
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.suites import fetch, find, forget, forget_archives, load, obtain, pins
 from xlir_bench.suites.load import fetched_folder
+from xlir_bench.suites.schema import Expectation
 
 
 def changed(name: str, **source):
-    """A shipped suite whose files are elsewhere."""
+    """A shipped suite whose files are others, and elsewhere."""
     suite = find(name)
-    return suite.model_copy(update={"source": suite.source.model_copy(update=source)})
+    return suite.model_copy(update={"source": suite.source.model_copy(update=source), "expect": Expectation()})
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_only_the_files_of_the_languages_asked_for_are_fetched(server, xquad_r):
 
 def test_what_is_here_and_right_is_not_fetched_again_and_what_is_damaged_is(server, xquad_r):
     fetch(xquad_r, ["de", "th"])
-    (fetched_folder("xquad-r") / "th.json").write_text("damaged")
+    (fetched_folder(xquad_r) / "th.json").write_text("damaged")
     server.requests.clear()
     done = fetch(xquad_r, ["de", "th"])
     assert (done.new, done.present) == (("th.json",), ("de.json",))
@@ -76,7 +77,7 @@ def test_a_file_that_is_not_the_published_one_is_not_kept(server, xquad_r):
     server.files["/xquad-r/de.json"] += b" "
     with pytest.raises(InputError, match=r"de\.json: what arrived has SHA-256"):
         fetch(xquad_r, ["de"])
-    assert not (fetched_folder("xquad-r") / "de.json").exists()
+    assert not (fetched_folder(xquad_r) / "de.json").exists()
 
 
 def test_an_archive_is_fetched_unpacked_and_forgotten(server, scifact, beir_folder):
@@ -114,10 +115,10 @@ def test_an_archive_with_another_hash_is_not_unpacked(server, scifact):
 
 
 def test_a_file_of_an_archive_must_match_its_own_hash_too(server, scifact):
-    source = scifact.source.model_copy(update={"sha256": {"corpus.jsonl": "0" * 64}})
+    suite = changed("scifact", archive=scifact.source.archive, sha256={"corpus.jsonl": "0" * 64})
     with pytest.raises(InputError, match=r"corpus\.jsonl: SHA-256 is [0-9a-f]{12}\.\.\., published is 000000000000"):
-        fetch(scifact.model_copy(update={"source": source}))
-    assert not (fetched_folder("scifact") / "corpus.jsonl").exists()
+        fetch(suite)
+    assert not (fetched_folder(suite) / "corpus.jsonl").exists()
 
 
 def test_without_a_published_hash_the_first_fetch_decides(server, scifact, beir_folder):
@@ -202,9 +203,9 @@ def test_the_first_hash_is_recorded_of_a_file_that_can_be_read_only(server, loos
         fetch(loose)
     assert "\n" not in str(raised.value)
     assert name in str(raised.value)
-    assert not any((fetched_folder("loose") / other).exists() for other in FILES) or wrong in (PAGE, b"\n  <HTML>\n")
+    assert not any((fetched_folder(loose) / other).exists() for other in FILES) or wrong in (PAGE, b"\n  <HTML>\n")
     assert "published is" not in str(raised.value)
-    folder = fetched_folder("loose")
+    folder = fetched_folder(loose)
     assert not (folder / name).exists()
     assert pins(loose).first == {}
     assert not list(folder.rglob("*.partial*"))
@@ -216,7 +217,7 @@ def test_the_first_hash_is_recorded_of_a_file_that_can_be_read_only(server, loos
 
 def test_a_file_that_changed_since_the_first_fetch_is_told_from_a_published_one_and_can_be_forgotten(server, loose):
     fetch(loose)
-    corpus = fetched_folder("loose") / "corpus.jsonl"
+    corpus = fetched_folder(loose) / "corpus.jsonl"
     corpus.unlink()
     server.files["/loose/corpus.jsonl"] = DOCUMENTS.replace(b"said", b"told")
     with pytest.raises(InputError, match=r"at the first fetch.*`xlir-bench suites forget loose`") as raised:

@@ -14,6 +14,7 @@ from xlir_bench.collection import Texts
 from xlir_bench.errors import InputError
 from xlir_bench.evaluation import evaluate
 from xlir_bench.suites import Group, Suite, check, expand, find, load, look_up, mean_over, shipped
+from xlir_bench.suites.schema import Expectation
 
 # Published with MIRACL (Zhang et al. 2023, table 3); German and Yoruba as the release has them.
 MIRACL_QUERIES = {
@@ -88,7 +89,7 @@ def miracl_release(tmp_path):
                 for name in judged[piece::11]:
                     file.write(json.dumps({"docid": name, "title": "Kichwa", "text": f"{code} {name}"}) + "\n")
     source = suite.source.model_copy(update={"shards": {}, "md5": {}, "sha256": {}})
-    return suite.model_copy(update={"languages": ("sw", "yo"), "source": source}), tmp_path
+    return suite.model_copy(update={"languages": ("sw", "yo"), "source": source, "expect": Expectation()}), tmp_path
 
 
 def test_miracls_passages_are_title_and_text_in_the_order_of_the_pieces(miracl_release):

@@ -255,3 +255,14 @@ def test_memory_does_not_grow_with_the_training_data(tmp_path, suite, collection
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_texts_of_a_parquet_file_are_found_whatever_type_holds_them(tmp_path):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    pairs = pa.array([{"de": "ein Satz", "en": "a sentence"}])
+    columns = {"coded": pa.array(["coded"]).dictionary_encode(), "viewed": pa.array(["viewed"], pa.string_view())}
+    parquet.write_table(pa.table({**columns, "translation": pairs, "n": [1]}), tmp_path / "x.parquet")
+    rows = texts_of(training_files([tmp_path / "x.parquet"])[0], 0)
+    assert {text for row in rows for _, text in row} == {"coded", "viewed", "ein Satz", "a sentence"}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -105,3 +108,23 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return asdict(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One line per pair of encoders, setting and measure.
+
+        Columns: the fields of `Difference`, with the interval as `low` and `high`.
+        """
+        import pandas as pd
+
+        rows = [asdict(difference) for difference in self.settings]
+        for row in rows:
+            row["low"], row["high"] = row.pop("interval")
+        names = [field.name for field in fields(Difference)]
+        at = names.index("interval")
+        return pd.DataFrame(rows, columns=[*names[:at], "low", "high", *names[at + 1 :]])
+
+    def to_latex(self) -> str:
+        """Tables for a paper (booktabs): standings with intervals and letters, differences with adjusted p."""
+        from xlir_bench.analysis.latex import latex
+
+        return latex(self)

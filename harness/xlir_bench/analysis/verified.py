@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xlir_bench import __version__
 from xlir_bench.analysis.analyse import analysed
 from xlir_bench.analysis.scores import row_scores, summary_of
 from xlir_bench.collection import SETTINGS, Setting
-from xlir_bench.errors import InputError, XlirError
+from xlir_bench.errors import InputError, XlirError, printable
 from xlir_bench.measures import parse
 from xlir_bench.results import Result, judged_path, leaders_path, load_ranks, load_result, ranks_path
 from xlir_bench.results.exchange.table import spread
 from xlir_bench.retrieval import RankTable
+from xlir_bench.version import __version__
 
 _ROUNDING = 1e-9
 """Relative and absolute; scores are recomputed in the same arithmetic, perhaps by another release of numpy."""
@@ -113,7 +113,7 @@ def following(result: Result, ranks: RankTable, place: str, *, analysis: bool = 
         others = len(found.discrepancies) - 1
         more = f" (and {others:,} more figures)" if others else ""
         raise InputError(
-            f"{place}: {_printable(str(found.discrepancies[0]))}{more}; the file was edited, or is of another run than "
+            f"{place}: {printable(found.discrepancies[0], 300)}{more}; the file was edited, or is of another run than "
             f"{ranks_path(Path(place)).name}: run the model again"
         )
     return found.result
@@ -236,11 +236,6 @@ def _same(said: object, follows: object, rounding: float) -> bool:
 
 def _shown(value: object) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
-
-
-def _printable(text: str) -> str:
-    """Names come from a file that another hand may have written; they must not steer a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)[:300]
 
 
 def _content(path: Path) -> str:

@@ -14,7 +14,7 @@ from xlir_bench.cli.tables import plain_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xlir_bench.analysis import Comparison, Run
+    from xlir_bench.analysis import Comparison
 
 
 @click.command("compare")
@@ -29,31 +29,16 @@ def command(results: tuple[Path, ...], suite: str | None, as_json: bool, as_late
     A and the later as B: difference B - A, its 95 % interval, and p, adjusted over the table. The unit is the question
     with all its language versions.
     """
-    from xlir_bench.analysis import compare, load_run
-    from xlir_bench.analysis.latex import latex
+    from xlir_bench.api import compare
     from xlir_bench.errors import InputError
-    from xlir_bench.results import distinct_names, find_results, load_result
 
     if as_json and as_latex:
         raise InputError("give --json or --latex, not both")
-    paths = find_results(results)
-    references = [load_result(path).suite for path in paths]
-    names = distinct_names(references)
-    if suite is None and len(set(names)) > 1:
-        raise InputError(f"the results are of several suites ({', '.join(sorted(set(names)))}): give --suite")
-    asked = [suite in (None, name, one.name) for name, one in zip(names, references, strict=True)]
-    found = {name for name, chosen in zip(names, asked, strict=True) if chosen}
-    if not found:
-        raise InputError(f"no result of suite {suite!r}; there are results of {', '.join(sorted(set(names)))}")
-    if len(found) > 1:
-        raise InputError(f"the results of {suite} are on different data: give --suite {' or '.join(sorted(found))}")
-    chosen = [path for path, is_asked in zip(paths, asked, strict=True) if is_asked]
-    runs: list[Run] = [load_run(path) for path in chosen]
-    comparison = compare(runs)
+    comparison = compare(results, suite=suite)
     if as_json:
         click.echo(json.dumps(comparison.as_dict(), ensure_ascii=False, allow_nan=False))
     elif as_latex:
-        click.echo(latex(comparison), nl=False)
+        click.echo(comparison.to_latex(), nl=False)
     else:
         _print(comparison)
 

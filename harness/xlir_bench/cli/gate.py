@@ -15,8 +15,7 @@ from xlir_bench.cli.tables import plain_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xlir_bench.analysis import Run
-    from xlir_bench.gate import Check, Report
+    from xlir_bench.gating import Check, GateReport
 
 _WIDTH = 160
 _PASSED_SHOWN = 40
@@ -24,7 +23,7 @@ _PASSED_SHOWN = 40
 
 def _print_policy(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value and not context.resilient_parsing:
-        from xlir_bench.gate import DEFAULT_POLICY
+        from xlir_bench.gating import DEFAULT_POLICY
 
         click.echo(DEFAULT_POLICY.read_text(encoding="utf-8"), nl=False)
         context.exit()
@@ -68,11 +67,11 @@ def command(
 
     Exit codes: 0 the candidate passes, 1 it does not, 2 the input is wrong, 3 something is missing.
     """
+    from xlir_bench.api import gate
     from xlir_bench.files import replacing
-    from xlir_bench.gate import DEFAULT_POLICY, gate, junit, read_policy
+    from xlir_bench.gating import junit
 
-    rules = read_policy(policy or DEFAULT_POLICY)
-    report = gate(_runs(candidate), _runs(baseline), rules)
+    report = gate(candidate, baseline, policy)
     if junit_file is not None:
         with replacing(junit_file) as temporary:
             temporary.write_text(junit(report), encoding="utf-8")
@@ -84,16 +83,9 @@ def command(
     context.exit(0 if report.passed else 1)
 
 
-def _runs(place: Path) -> list[Run]:
-    from xlir_bench.analysis import load_run
-    from xlir_bench.results import find_results
-
-    return [load_run(path) for path in find_results([place])]
-
-
-def _tell_github(report: Report) -> None:
+def _tell_github(report: GateReport) -> None:
     from xlir_bench.errors import MissingResourceError
-    from xlir_bench.gate.github import summary, workflow_commands
+    from xlir_bench.gating.github import summary, workflow_commands
 
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in workflow_commands(report):
@@ -108,10 +100,10 @@ def _tell_github(report: Report) -> None:
             ) from None
 
 
-def _print(report: Report) -> None:
+def _print(report: GateReport) -> None:
     from rich.console import Console
 
-    from xlir_bench.submissions.untrusted import printable
+    from xlir_bench.errors import printable
 
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
@@ -135,7 +127,7 @@ def _table(checks: list[Check]) -> Table:
     from rich.text import Text
 
     from xlir_bench.analysis.latex import figure
-    from xlir_bench.submissions.untrusted import printable
+    from xlir_bench.errors import printable
 
     headings = ("verdict", "suite", "setting", "measure", "languages", "baseline", "candidate", "loss")
     table = plain_table((*headings, "95 % interval", "budget", "floor", "adjusted p"), figures=(5, 6, 7, 9, 10, 11))

@@ -9,9 +9,10 @@ from keyword import iskeyword
 
 import click
 
-from xlir_bench import __version__, interrupts, streams
+from xlir_bench import interrupts, streams
 from xlir_bench.cli.globals import add_global_options, show_traceback
 from xlir_bench.errors import InputError, XlirError, explained
+from xlir_bench.version import __version__
 
 _COMMANDS = {
     "run": "Measure a model on one or more suites.",
@@ -97,6 +98,7 @@ def main() -> None:
         code = code or _refused(error)
     except streams.ReaderLeftError:
         code = code or streams.READER_LEFT
+    streams.leaving(code)
     sys.exit(code)
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import update_wrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 import click
 
 from xlir_bench.cli.globals import set_offline, show_traceback
-from xlir_bench.errors import InputError, XlirError, explained
+from xlir_bench.errors import XlirError, explained
 
 if TYPE_CHECKING:
-    from xlir_bench.suites import Suite
+    from xlir_bench.api import EvaluateOptions, ModelOptions
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -234,20 +234,16 @@ def sides(command: Callable[..., Any]) -> Callable[..., Any]:
     return gathered(command, "sides", _SIDES, tuple(Sides.__annotations__))
 
 
-def with_sides(suites: Sequence[Suite], sides: Sides) -> list[Suite]:
-    """The suites, with their queries in one language and their documents in others where that was asked for.
+def of_model(chosen: EncoderOptions) -> ModelOptions:
+    """The options of a model as `xlir_bench.evaluate` takes them."""
+    given: Any = {name: value for name, value in chosen.items() if name != "stored_as"}
+    return cast("ModelOptions", {**given, "cache_as": chosen["stored_as"]})
 
-    Raises:
-        InputError: only one side was named, or a suite cannot have two.
-    """
-    from xlir_bench.suites import between
 
-    queries, documents = sides["query_language"], sides["document_language"]
-    if queries is None and documents is None:
-        return list(suites)
-    if queries is None or documents is None:
-        raise InputError("--query-language and --document-language belong together: give both")
-    return [between(suite, queries, documents) for suite in suites]
+def of_streaming(chosen: StreamingOptions) -> EvaluateOptions:
+    """The options of a corpus that is not held in memory, as `xlir_bench.evaluate` takes them."""
+    given: Any = {name: value for name, value in chosen.items() if name != "keep"}
+    return cast("EvaluateOptions", {**given, "keep_embeddings": chosen["keep"]})
 
 
 def encoder(command: Callable[..., Any]) -> Callable[..., Any]:

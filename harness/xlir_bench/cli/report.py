@@ -29,14 +29,11 @@ def command(results: tuple[Path, ...], output: Path, url: str | None) -> None:
     is named on stderr and left out, as is a submission that cannot be used; the site of the others is written. Exit
     code 2 if a result that is not part of a submission was left out.
     """
-    from xlir_bench.leaderboard import build, gather
+    from xlir_bench.api import report
 
-    if url is not None and not url.startswith(("https://", "http://")):
-        raise InputError(f"--url {url}: an address such as https://example.org/leaderboard was expected")
-    found = gather(results)
-    for problem in (*found.problems, *found.refused):
+    site = report(results, output, url=url)
+    for problem in site.left_out:
         click.echo(f"left out: {problem}", err=True)
-    page = build(found.entrants, output, alignments=found.alignments, address=url)
-    click.echo(str(page))
-    if found.refused:
-        raise InputError(f"{len(found.refused)} results were left out: their figures do not follow from their ranks")
+    click.echo(str(site.index))
+    if site.refused:
+        raise InputError(f"{len(site.refused)} results were left out: their figures do not follow from their ranks")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,8 +14,6 @@ from xlir_bench.errors import InputError, XlirError
 
 if TYPE_CHECKING:
     from xlir_bench.collection import Collection
-    from xlir_bench.encoders import VectorCache
-    from xlir_bench.engines import RayEngine, Streaming
     from xlir_bench.suites import Suite
 
 
@@ -84,59 +81,65 @@ def command(
     Results go to OUTPUT/MODEL/SUITE.json with a Parquet table of ranks beside it, and OUTPUT/index.html shows all of
     them. An interrupted run goes on where it was. With --json, one Result per line goes to stdout.
 
-    Of several collections with one name each result is OUTPUT/MODEL/SUITE-DIGITS.json, with digits of the data's
-    fingerprint; and an earlier result on other data under SUITE.json is kept under such a name. A file that cannot be
-    read as a result is never replaced without --overwrite.
+    Of several folders with one name, and of a collection with a shipped suite's name, a result is
+    OUTPUT/MODEL/SUITE-DIGITS.json, with digits of the data's fingerprint; and an earlier result on other data under
+    SUITE.json is kept under such a name. A file that cannot be read as a result is never replaced without --overwrite.
 
-    A suite's files are searched in DIR and in the cache, then fetched. Of several suites, one that fails does not stop
-    the others: it is named at the end, with the exit code of the first failure. A group's mean follows its suites.
+    A suite's files are searched where a path leads, in DIR and in the cache, then fetched. Of several suites, one that
+    fails does not stop the others: it is named at the end, with the exit code of the first failure. A group's mean
+    follows its suites.
     """
-    from xlir_bench.encoders import Options, VectorCache, resolve
+    from xlir_bench.api.evaluating import suites_of
+    from xlir_bench.api.session import Session
     from xlir_bench.encoders.plan import plan
-    from xlir_bench.engines import RayEngine
-    from xlir_bench.evaluation import Output, run
-    from xlir_bench.progress import bar
-    from xlir_bench.results.store import check_writable
-    from xlir_bench.suites import DEFAULT_SUITE, expand, labels, obtain, shipped
+    from xlir_bench.engines import Streaming
+    from xlir_bench.suites import DEFAULT_SUITE, is_official, labels
 
     asked = suites or (DEFAULT_SUITE,)
-    chosen = options.with_sides(expand(asked), sides)
-    if not dry_run:
-        check_writable(output)
-    chosen_for_model = Options(**encoder_options)
-    model = resolve(model_id, device, chosen_for_model)
-    cache = None if no_cache else VectorCache(stored_as=encoder_options["stored_as"])
-    workers = RayEngine(partial(resolve, _from_anywhere(model_id), options=chosen_for_model), device)
-    keeping = _streaming(streaming_options, workers, cache)
+    chosen = suites_of(asked, sides["query_language"], sides["document_language"])
+    session = Session.open(
+        model_id,
+        {
+            **options.of_model(encoder_options),
+            **options.of_streaming(streaming_options),
+            "device": device,
+            "cache": not no_cache,
+            "data": data,
+            "output": None if dry_run else output,
+            "top_k": None if dry_run else top_k,
+            "overwrite": overwrite,
+            "progress": True,
+        },
+    )
+    model = session.model
     summaries: dict[str, dict[str, dict[str, float]]] = {}
     failures: dict[str, XlirError] = {}
     measured: dict[tuple[str, str], str] = {}
     names = [suite.name for suite in chosen]
     for suite, label in zip(chosen, labels(chosen), strict=True):
         with options.noted(failures, label):
-            narrowed = (suite if measures is None else suite.with_measures(measures)).narrowed(settings)
-            with bar() as progress:
-                collection = obtain(narrowed, data, languages, progress=progress)
-            _say_findings(narrowed, collection, asked=settings is not None)
+            narrowed = suite.with_measures(measures).narrowed(settings)
+            collection = session.collection(narrowed, languages)
+            _say_remarks(narrowed, collection, asked=settings is not None)
             if dry_run:
+                cache = session.vectors.cache if isinstance(session.vectors, Streaming) else session.vectors
                 print_plan(label, plan(model, collection, cache), as_json)
                 continue
             click.echo(f"{model.info.id} on {label} ({' '.join(collection.languages)})", err=True)
-            distinct = names.count(suite.name) > 1 and (suite.place is not None or suite.name not in shipped())
+            distinct = names.count(suite.name) > 1 or not is_official(suite)
             if distinct:
                 _refuse_same_data(measured, label, (suite.name, collection.fingerprint))
-            where = Output(output, top_k, distinct, overwrite)
-            with bar() as progress:
-                kept = run(model, narrowed, collection, where, cache=keeping, progress=progress)
-            summaries[suite.key] = kept.result.summary
+            found = session.measure(narrowed, collection, distinct=distinct)
+            summaries[suite.key] = found.stored.summary
             if as_json:
-                click.echo(kept.result.model_dump_json())
+                click.echo(found.stored.model_dump_json())
             else:
-                print_summary(kept.result)
-            print_abridged(kept.result)
-            click.echo(f"result: {kept.path}{'' if kept.measured_now else ' (finished by an earlier run)'}", err=True)
-            if kept.runs is not None:
-                click.echo(f"runs: {kept.runs}", err=True)
+                print_summary(found.stored)
+            print_abridged(found.stored)
+            earlier = "" if found.measured_now else " (finished by an earlier run)"
+            click.echo(f"result: {found.path}{earlier}", err=True)
+            if found.runs is not None:
+                click.echo(f"runs: {found.runs}", err=True)
     if summaries:
         print_means(asked, summaries)
         _build_page(output)
@@ -145,12 +148,12 @@ def command(
 
 def _build_page(output: Path) -> None:
     """Build the page of all results in a folder, and name those that are left out of it."""
-    from xlir_bench.leaderboard import build, gather
+    from xlir_bench.api.pages import page_of
 
-    found = gather([output], analysis=False)
-    for problem in (*found.problems, *found.refused):
+    site = page_of(output)
+    for problem in site.left_out:
         click.echo(f"left out of the page: {problem}", err=True)
-    click.echo(f"page: {build(found.entrants, output)}", err=True)
+    click.echo(f"page: {site.index}", err=True)
 
 
 def _refuse_same_data(measured: dict[tuple[str, str], str], label: str, data: tuple[str, str]) -> None:
@@ -164,40 +167,9 @@ def _refuse_same_data(measured: dict[tuple[str, str], str], label: str, data: tu
     measured[data] = label
 
 
-def _say_findings(suite: Suite, collection: Collection, *, asked: bool) -> None:
-    """Say on stderr what is remarkable in a collection, before anything is encoded.
+def _say_remarks(suite: Suite, collection: Collection, *, asked: bool) -> None:
+    """Say on stderr what is remarkable in a collection, before anything is encoded; see `session.remarks`."""
+    from xlir_bench.api.session import remarks
 
-    Raises:
-        InputError: there is no row of any setting, or of one that was asked for by name.
-    """
-    from xlir_bench.suites import findings, measurable
-
-    kept = measurable(suite, collection)
-    if asked and len(kept.settings) < len(suite.settings):
-        lacking = {name: measures for name, measures in suite.settings.items() if name not in kept.settings}
-        measurable(suite.model_copy(update={"settings": lacking}), collection)
-    for finding in findings(kept, collection):
-        click.echo(f"{suite.name}: {'warning: ' if finding.fault else ''}{finding.text}", err=True)
-
-
-def _streaming(
-    asked: options.StreamingOptions, workers: RayEngine, cache: VectorCache | None
-) -> Streaming | VectorCache | None:
-    """How to stream, where any option says so."""
-    from xlir_bench.engines import Streaming
-
-    chosen: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-    if not chosen:
-        return cache
-    if chosen.pop("engine", None) == "ray":
-        chosen["engine"] = workers
-    return Streaming(**chosen, cache=cache)
-
-
-def _from_anywhere(model_id: str) -> str:
-    """The id as a process in another folder has to give it."""
-    from xlir_bench.encoders import bundled
-
-    place, colon, factory = model_id.rpartition(":") if ".py:" in model_id else (model_id, "", "")
-    path = Path(place)
-    return f"{path.resolve()}{colon}{factory}" if model_id not in bundled() and path.exists() else model_id
+    for remark in remarks(suite, collection, asked=asked):
+        click.echo(f"{suite.name}: {'warning: ' if remark.fault else ''}{remark.text}", err=True)

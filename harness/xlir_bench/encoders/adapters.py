@@ -54,6 +54,7 @@ USES: Mapping[str, frozenset[str]] = {
     bm25.NAME: frozenset(),
     "random": frozenset(),
     "factory": frozenset({"similarity"}),
+    "object": frozenset({"prompts", "prompt_names", "similarity", "truncate_dim", "batch_tokens"}),
 }
 """The fields of `Settings` that each adapter uses; another that was set is refused, see `Settings.refuse_unused`.
 

@@ -7,7 +7,6 @@ import email.utils
 import json
 import os
 import random
-import re
 import threading
 import time
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from xlir_bench.encoders.cutting import says_too_long
 from xlir_bench.encoders.protocol import Vectors
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.offline import is_offline
+from xlir_bench.redaction import redacted, remember
 
 ATTEMPTS = 8
 TIMEOUT_S = 120.0
@@ -194,9 +194,7 @@ class Client:
 
     def _clean(self, message: str) -> str:
         """A message of the server in one line, without the key and not too long."""
-        if self._secret:
-            message = re.sub(re.escape(self._secret), "***", message, flags=re.IGNORECASE)
-        return printable(" ".join(message.split()))[:_LONGEST_MESSAGE]
+        return printable(redacted(" ".join(message.split())))[:_LONGEST_MESSAGE]
 
 
 def _secret(endpoint: Endpoint) -> str | None:
@@ -211,6 +209,7 @@ def _secret(endpoint: Endpoint) -> str | None:
         raise InputError(
             f"the environment variable {endpoint.key} holds a line break or a letter that no key has: set it again"
         )
+    remember(secret)
     return secret
 
 

@@ -111,12 +111,12 @@ def load(model_id: str, place: str, name: str, device: str | None, similarity: S
     before = set(sys.modules)
     with source_code.without_bytecode():
         made = _made(model_id, _factory(model_id, place, name), device)
-        declared = _declared(model_id, made)
+        declared = declared_fingerprint(model_id, made)
         # Before the model is used, which may change what it holds.
         state = in_memory.state_of(made)
         held = state or in_memory.held_by(made)
         loaded = adapted(made, model_id, similarity)
-        known = declared is not None or (state is not None and _is_sentence_transformer(made))
+        known = declared is not None or (state is not None and is_sentence_transformer(made))
         behaviour = "" if known else probed(loaded.encoder, model_id)
     tree.remember(before, [kind.__module__ for kind in type(made).__mro__])
     content = declared or digest_of(tree.fingerprint(), held, behaviour)
@@ -147,7 +147,7 @@ def adapted(made: Foreign, model_id: str, similarity: Similarity | None = None) 
         InputError: it has none of the three interfaces, or compares vectors in a way that cannot be measured.
     """
     refuse_other_objects(made, model_id)
-    if _is_sentence_transformer(made):
+    if is_sentence_transformer(made):
         return sentence_transformer.wrapped(made, Settings(similarity=similarity), str(made.device))
     encode = getattr(made, "encode", None)
     if callable(encode) and _takes(encode, "role", [], role="query", languages=[]):
@@ -237,7 +237,7 @@ def _module(model_id: str, place: str) -> ModuleType:
     return module
 
 
-def _declared(model_id: str, made: Foreign) -> str | None:
+def declared_fingerprint(model_id: str, made: Foreign) -> str | None:
     """What an object says that it is; None where it says nothing.
 
     Raises:
@@ -312,7 +312,8 @@ def _signature(method: Callable[..., Any]) -> inspect.Signature | None:
         return None
 
 
-def _is_sentence_transformer(made: Foreign) -> bool:
+def is_sentence_transformer(made: Foreign) -> bool:
+    """Whether an object is a `SentenceTransformer`."""
     # One cannot have been made without its module being loaded.
     library = sys.modules.get("sentence_transformers")
     return library is not None and isinstance(made, library.SentenceTransformer)

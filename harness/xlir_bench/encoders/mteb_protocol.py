@@ -57,11 +57,14 @@ class MtebEncoder:
 
     Args:
         model: the model.
+        task: metadata of the task that it is told it takes part in; those of `retrieval_task` by default.
+        options: given to every call of its `encode`, as mteb's `encode_kwargs`.
     """
 
-    def __init__(self, model: Foreign) -> None:
+    def __init__(self, model: Foreign, task: Foreign = None, options: Mapping[str, Any] | None = None) -> None:
         self.model = model
-        self._task = retrieval_task().metadata
+        self._task = retrieval_task().metadata if task is None else task
+        self._options = {"batch_size": _BATCH, "show_progress_bar": False, **(options or {})}
 
     def encode(self, texts: Sequence[str], *, role: Role, languages: Sequence[str]) -> Vectors:
         """Shape (texts, dimensions)."""
@@ -74,13 +77,12 @@ class MtebEncoder:
         else:
             columns |= {"text": [text.strip() for text in texts], "body": list(texts)}
         vectors: Vectors = self.model.encode(
-            data.DataLoader(datasets.Dataset.from_dict(columns), batch_size=_BATCH),
+            data.DataLoader(datasets.Dataset.from_dict(columns), batch_size=self._options["batch_size"]),
             task_metadata=self._task,
             hf_split="test",
             hf_subset="default",
             prompt_type=prompt_type(role),
-            batch_size=_BATCH,
-            show_progress_bar=False,
+            **self._options,
         )
         return vectors
 

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
+from xlir_bench.encoders import hub
 from xlir_bench.encoders.checkpoint import Foreign, Settings, no_loading_bars, one_line, package, pick_device
 from xlir_bench.encoders.identity import digest_of
 from xlir_bench.encoders.mteb_protocol import give_prompts, instructions, prompt_type, retrieval_task
@@ -163,11 +164,14 @@ def make(meta: Foreign, revision: str | None, device: str | None, settings: Sett
     try:
         with no_loading_bars():
             made = meta.load_model(device=pick_device(device), **kwargs)
-    except (OSError, ImportError) as error:
-        raise MissingResourceError(
-            f"{who} is not on this machine and cannot be fetched, or lacks a package ({one_line(error)})"
-        ) from None
     except Exception as error:
+        said = hub.explained(f"{meta.name} at {meta.revision}" if meta.revision else str(meta.name), error)
+        if said is not None:
+            raise said from None
+        if isinstance(error, OSError | ImportError):
+            raise MissingResourceError(
+                f"{who} is not on this machine and cannot be fetched, or lacks a package ({one_line(error)})"
+            ) from None
         raise InputError(f"{who}: mteb cannot load it ({one_line(error)})") from error
     if settings.prompts:
         give_prompts(made, settings.prompts, who)

@@ -21,6 +21,7 @@ import numpy as np
 from xlir_bench.encoders.checkpoint import one_line, package
 from xlir_bench.encoders.protocol import Role, Vectors
 from xlir_bench.errors import InputError
+from xlir_bench.parquet_files import read_table
 
 NAME = "precomputed"
 SUFFIXES = (".parquet", ".safetensors")
@@ -107,7 +108,7 @@ def _read(path: Path) -> dict[Role, tuple[list[str], Vectors]]:
 
 
 def _from_parquet(path: Path) -> dict[Role, tuple[list[str], Vectors]]:
-    table = package("pyarrow.parquet", NAME).read_table(path, columns=["role", "id", "vector"])
+    table = read_table(path, ["role", "id", "vector"])
     roles = np.asarray(table["role"].to_pylist(), dtype=object)
     ids = np.asarray(table["id"].to_pylist(), dtype=object)
     flat = table["vector"].combine_chunks()

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 MANIFEST = "submission.yaml"
 SERVER_VARIABLE, SERVER_KEY_VARIABLE = "OPENAI_BASE_URL", "OPENAI_API_KEY"
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 _FACTORY = re.compile(r"(?P<place>.+\.py|[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*(\.[^\W\d]\w*)*)")
 _BASELINES: dict[str, Callable[[str], Model]] = {"random": random_encoder.load, "bm25": bm25.load}
 _OPENAI = "https://api.openai.com/v1"
@@ -96,7 +96,8 @@ def resolve(model_id: str, device: str | None = None, options: Options | None = 
     4. a folder: with a `submission.yaml`, with a `modules.json` (sentence-transformers) or with a `config.json`
        (transformers, mean pooling); or a `.parquet` or `.safetensors` file of precomputed embeddings;
     5. `FILE.py:FACTORY` or `PACKAGE.MODULE:FACTORY` (see `encoders.factory`);
-    6. `ORGANISATION/NAME`: a repository of the Hugging Face hub, or its copy in the hub's local cache.
+    6. `ORGANISATION/NAME` or `ORGANISATION/NAME@REVISION`: a repository of the Hugging Face hub, at a commit, tag or
+       branch where one is given, or its copy in the hub's local cache.
 
     Two models never share a `ModelInfo.name`: a bundled submission keeps its own; what else can be had in several
     versions (folders, commits, settings that were changed by an option) carries the fingerprint's first digits.
@@ -119,11 +120,11 @@ def resolve(model_id: str, device: str | None = None, options: Options | None = 
 
 
 def _of_hub(asked: _Asked) -> Model:
-    model_id = asked.model_id
-    if not _HUB_ID.fullmatch(model_id):
-        raise _unknown(model_id)
-    name = f"{model_id.replace('/', '__')}-{{fingerprint}}"
-    return _load(replace(asked, name=name), _from_hub(model_id, None, asked.options))
+    match = _HUB_ID.fullmatch(asked.model_id)
+    if match is None:
+        raise _unknown(asked.model_id)
+    name = f"{match['id'].replace('/', '__')}-{{fingerprint}}"
+    return _load(replace(asked, name=name), _from_hub(match["id"], match["revision"], asked.options))
 
 
 def _rounded(model: Model) -> Model:

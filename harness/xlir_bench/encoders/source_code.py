@@ -24,7 +24,6 @@ from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-import xlir_bench
 from xlir_bench.encoders.identity import digest_of
 
 PREFIX = "_xlir_bench_"
@@ -49,7 +48,7 @@ _INTERPRETER = tuple(
         for place in (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), Path(os.__file__).parent)
     )
 )
-_OWN = Path(xlir_bench.__file__).resolve().parent
+_OWN = Path(__file__).resolve().parents[1]
 
 _loaded: dict[str, tuple[int, str]] = {}
 """Module -> the object in `sys.modules` and the digest of the source that it was made from."""

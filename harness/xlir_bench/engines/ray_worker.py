@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from xlir_bench import __version__
 from xlir_bench.collection import Texts
 from xlir_bench.encoders import Encoder, Lookup, Model, ModelInfo, encode_texts
 from xlir_bench.encoders.checkpoint import package
@@ -19,6 +18,7 @@ from xlir_bench.engines.work import Counted, JudgedTexts, ShardWork
 from xlir_bench.errors import InputError
 from xlir_bench.offline import forbid_network, is_offline
 from xlir_bench.retrieval import Search, Shard
+from xlir_bench.version import __version__
 
 _SWITCHES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "XLIR_BENCH_OFFLINE")
 

@@ -16,7 +16,6 @@ from typing import cast
 
 import numpy as np
 
-from xlir_bench import __version__
 from xlir_bench.collection import Collection, Integers, Texts
 from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, Vectors, encode_texts
 from xlir_bench.encoders.returned import check_same_width
@@ -30,6 +29,7 @@ from xlir_bench.files import cache_folder
 from xlir_bench.interrupts import keeps
 from xlir_bench.progress import SILENT, Progress, Stage
 from xlir_bench.retrieval import Heads, RankTable, Search, Shard, Wanted, default_heads, plan_shards, rank_table
+from xlir_bench.version import __version__
 
 STREAMED_ABOVE = 1_000_000
 """Documents above which a corpus is streamed without being asked for; below, vectors are cached text by text."""

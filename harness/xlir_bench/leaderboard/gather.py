@@ -10,14 +10,13 @@ from typing import Any
 from xlir_bench import resources
 from xlir_bench.analysis import following
 from xlir_bench.encoders.manifest import FILE as MANIFEST
-from xlir_bench.errors import InputError, MissingResourceError, XlirError
+from xlir_bench.errors import InputError, MissingResourceError, XlirError, printable
 from xlir_bench.leaderboard.entrant import Entrant, Gathered, imported, impossible, measured
 from xlir_bench.results import Result, find_results, load_ranks, load_result, ranks_path
 from xlir_bench.submissions import load
 from xlir_bench.submissions.imported import FILE as IMPORTED
 from xlir_bench.submissions.submission import CARD
 from xlir_bench.submissions.tables import read_ranks
-from xlir_bench.submissions.untrusted import printable
 
 ALIGNMENT = ".align.json"
 """How the name of a file ends that keeps what `xlir-bench align --json` printed."""

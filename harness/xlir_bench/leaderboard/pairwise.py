@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, groupby
 
 import numpy as np
 
@@ -48,7 +48,8 @@ class Pairwise:
         contrasts: of each pair (earlier, later), what it was compared in -> the contrast.
         ranks: per setting and measure, of each tested encoder its rank: 1 + those better and told apart from it.
         groups: the same for its letters: two encoders with a letter in common are not told apart.
-        untested: how many of the section's encoders have no ranks, or are beyond the best `MOST_ENCODERS`.
+        untested: how many of the section's encoders have no ranks, have no setting in common with another, or are
+            beyond the best `MOST_ENCODERS`.
     """
 
     contrasts: Mapping[tuple[int, int], Mapping[What, Contrast]] = field(default_factory=dict)
@@ -68,29 +69,30 @@ def pairwise(section: Section) -> Pairwise:
         return Pairwise(untested=len(section.entrants))
     positions = list(tables)
     questions = Questions.of(tables[positions[0]])
-    results = section.results
-    whats = _whats([results[position] for position in positions])
-    rows = {position: _rows(tables[position], questions, whats) for position in positions}
-    samples = questions.resampled({(p, what): rows[p][what] for p in positions for what in whats})
-    adds = {p: {what: _contributions(questions, rows[p][what]) for what in whats} for p in positions}
-    means = {p: {what: float(np.mean([c.values.mean() for c in rows[p][what]])) for what in whats} for p in positions}
-    pairs = list(combinations(positions, 2))
-    tests = np.column_stack([adds[b][what] - adds[a][what] for a, b in pairs for what in whats])
-    p_values = statistics.randomisation_test(tests).reshape(len(pairs), len(whats))
-    adjusted = _adjusted(p_values, whats)
+    whats = _whats({position: section.results[position] for position in positions})
+    rows = {position: _rows(tables[position], questions, whats[position]) for position in positions}
+    samples = questions.resampled({(p, what): rows[p][what] for p in positions for what in whats[p]})
+    adds = {p: {what: _contributions(questions, rows[p][what]) for what in whats[p]} for p in positions}
+    means = {p: {w: float(np.mean([c.values.mean() for c in rows[p][w]])) for w in whats[p]} for p in positions}
+    tested = [(a, b, what) for a, b in combinations(positions, 2) for what in whats[a] if what in rows[b]]
+    if not tested:
+        return Pairwise(untested=len(section.entrants))
+    p_values = statistics.randomisation_test(np.column_stack([adds[b][what] - adds[a][what] for a, b, what in tested]))
+    adjusted = _adjusted(p_values, tested)
     contrasts: dict[tuple[int, int], dict[What, Contrast]] = {}
-    for number, (a, b) in enumerate(pairs):
-        drawn = np.column_stack([samples[b, what] - samples[a, what] for what in whats])
+    for (a, b), group in groupby(range(len(tested)), lambda at: tested[at][:2]):
+        own = list(group)
+        drawn = np.column_stack([samples[b, tested[at][2]] - samples[a, tested[at][2]] for at in own])
         low, high = statistics.interval(drawn)
         contrasts[a, b] = {
-            what: Contrast(
-                means[b][what] - means[a][what], float(low[at]), float(high[at]), float(adjusted[number, at])
+            (what := tested[at][2]): Contrast(
+                means[b][what] - means[a][what], float(low[place]), float(high[place]), float(adjusted[at])
             )
-            for at, what in enumerate(whats)
+            for place, at in enumerate(own)
         }
-    overall = [(what[0], what[1]) for what in whats if what[2] == "*"]
-    ranks, groups = _standings(contrasts, means, overall)
-    return Pairwise(contrasts, ranks, groups, len(section.entrants) - len(positions))
+    ranks, groups = _standings(contrasts, means)
+    told = {position for pair in contrasts for position in pair}
+    return Pairwise(contrasts, ranks, groups, len(section.entrants) - len(told))
 
 
 def _tables(section: Section) -> dict[int, RankTable]:
@@ -111,18 +113,25 @@ def _tables(section: Section) -> dict[int, RankTable]:
     return found
 
 
-def _whats(results: Sequence[Result]) -> list[What]:
-    """What all have: every setting and measure, and each query language in primary measures."""
-    first = results[0]
-    whats: list[What] = []
-    for setting, names in first.summary.items():
-        shared = [name for name in names if all(name in r.summary.get(setting, {}) for r in results)]
-        whats += [(setting, name, "*") for name in shared]
-        primary = first.primary.get(setting)
-        codes = {s.query_language for s in first.scores if (s.setting, s.measure) == (setting, primary)}
-        if primary in shared and len(codes) > 1:
-            whats += [(setting, primary, code) for code in sorted(codes)]
-    return whats
+def _whats(results: Mapping[int, Result]) -> dict[int, list[What]]:
+    """What each was measured in: every setting and measure, and each query language in the primary measures.
+
+    The primary measure of a setting is that of the first result that has the setting, so that it is one for all.
+    """
+    primary: dict[str, str] = {}
+    for result in results.values():
+        for setting, measure in result.primary.items():
+            primary.setdefault(setting, measure)
+    found: dict[int, list[What]] = {}
+    for position, result in results.items():
+        found[position] = whats = []
+        for setting, names in result.summary.items():
+            whats += [(setting, name, "*") for name in names]
+            first = primary.get(setting)
+            codes = {s.query_language for s in result.scores if (s.setting, s.measure) == (setting, first)}
+            if first in names and len(codes) > 1:
+                whats += [(setting, first, code) for code in sorted(codes)]
+    return found
 
 
 def _rows(ranks: RankTable, questions: Questions, whats: Sequence[What]) -> dict[What, list[Column]]:
@@ -148,31 +157,31 @@ def _contributions(questions: Questions, rows: Sequence[Column]) -> Floats:
     return (sums / (counts.sum(axis=0) * len(rows))).sum(axis=1)
 
 
-def _adjusted(p_values: Floats, whats: Sequence[What]) -> Floats:
-    """Holm over all pairs and settings, and over the languages of a setting for each pair; (pairs, whats)."""
+def _adjusted(p_values: Floats, tested: Sequence[tuple[int, int, What]]) -> Floats:
+    """Holm over all pairs and settings, and over the languages of a setting for each pair; (tested,)."""
+    families: dict[tuple[object, ...], list[int]] = {}
+    for at, (a, b, (setting, _, language)) in enumerate(tested):
+        families.setdefault(() if language == "*" else (a, b, setting), []).append(at)
     adjusted = np.empty_like(p_values)
-    overall = [at for at, what in enumerate(whats) if what[2] == "*"]
-    adjusted[:, overall] = statistics.holm(p_values[:, overall].ravel()).reshape(len(p_values), -1)
-    for setting in {what[0] for what in whats}:
-        own = [at for at, what in enumerate(whats) if what[0] == setting and what[2] != "*"]
-        for row in range(len(p_values)):
-            adjusted[row, own] = statistics.holm(p_values[row, own])
+    for members in families.values():
+        adjusted[members] = statistics.holm(p_values[members])
     return adjusted
 
 
 def _standings(
     contrasts: Mapping[tuple[int, int], Mapping[What, Contrast]],
     means: Mapping[int, Mapping[What, float]],
-    overall: Sequence[tuple[str, str]],
 ) -> tuple[dict[tuple[str, str], dict[int, int]], dict[tuple[str, str], dict[int, str]]]:
     ranks, groups = {}, {}
+    overall = dict.fromkeys(what[:2] for found in contrasts.values() for what in found if what[2] == "*")
     for setting, measure in overall:
         sign = -1 if lower_is_better(measure) else 1
-        score = {position: sign * means[position][setting, measure, "*"] for position in means}
+        what = setting, measure, "*"
+        score = {position: sign * own[what] for position, own in means.items() if what in own}
         order = sorted(score, key=lambda position: -score[position])
         different = np.zeros((len(order), len(order)), dtype=np.bool_)
         for (a, b), found in contrasts.items():
-            if found[setting, measure, "*"].p < SIGNIFICANT:
+            if what in found and found[what].p < SIGNIFICANT:
                 i, j = order.index(a), order.index(b)
                 different[i, j] = different[j, i] = True
         shared = statistics.shared_ranks([score[position] for position in order], different)

@@ -22,12 +22,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from xlir_bench import resources
-from xlir_bench.files import replacing
+from xlir_bench.errors import InputError
+from xlir_bench.files import alone_in, remove_files, remove_unfinished, replacing
 from xlir_bench.leaderboard import colour, data
 from xlir_bench.leaderboard.collect import Section, sections
 from xlir_bench.leaderboard.encoder_view import card, profile_facts, suite_view
-from xlir_bench.leaderboard.entrant import Entrant, measured
+from xlir_bench.leaderboard.entrant import Entrant, Gathered, measured
 from xlir_bench.leaderboard.feed import feed
+from xlir_bench.leaderboard.gather import gather
 from xlir_bench.leaderboard.heatmap import HeatMap, Scale, maps
 from xlir_bench.leaderboard.history import history
 from xlir_bench.leaderboard.pairwise import Pairwise, pairwise
@@ -62,10 +64,31 @@ def build(
         address: where the site will be published, for the feed's links.
 
     Raises:
+        InputError: `SOURCE_DATE_EPOCH` is not a date.
         MissingResourceError: no room, or no right to write there.
     """
+    built = _now()
     entrants = [one if isinstance(one, Entrant) else measured(one) for one in results]
-    site = Site(entrants, _now(), alignments, address)
+    with suppress(OSError):
+        output.mkdir(parents=True, exist_ok=True)
+    with alone_in(output):
+        return _write(Site(entrants, built, alignments, address), output)
+
+
+def rebuild(output: Path, *, analysis: bool = True) -> tuple[Path, Gathered]:
+    """`build` the site of all results in a folder in that folder, and say what was found there.
+
+    Of several processes that do so at once, the last one sees the results of all.
+
+    Raises:
+        MissingResourceError: see `build`.
+    """
+    with alone_in(output):
+        found = gather([output], analysis=analysis)
+        return _write(Site(found.entrants, _now()), output), found
+
+
+def _write(site: Site, output: Path) -> Path:
     written = {INDEX}
     last = b""
     for name, content in site.files():
@@ -77,16 +100,28 @@ def build(
         written.add(name)
     with replacing(output / INDEX) as draft:
         draft.write_bytes(last)
-    for old in (output / PAGES).glob("*.html"):
-        if _OURS.fullmatch(old.name) and f"{PAGES}/{old.name}" not in written:
-            with suppress(OSError):
-                old.unlink()
+    for folder in (output, output / PAGES):
+        remove_unfinished(folder, {Path(name).name for name in written}.__contains__)
+    remove_files(output / PAGES, lambda name: bool(_OURS.fullmatch(name)) and f"{PAGES}/{name}" not in written)
     return output / INDEX
 
 
 def _now() -> datetime:
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    return datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
+    """The date that the site states.
+
+    Raises:
+        InputError: `SOURCE_DATE_EPOCH` is set to something else than seconds since 1970.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "").strip()
+    if not epoch:
+        return datetime.now(UTC)
+    try:
+        if not re.fullmatch(r"[0-9]{1,12}", epoch):
+            raise ValueError
+        return datetime.fromtimestamp(int(epoch), UTC)
+    except (ValueError, OverflowError, OSError):
+        shown = epoch if len(epoch) <= 40 else f"{epoch[:39]}…"
+        raise InputError(f"SOURCE_DATE_EPOCH={shown!r}: whole seconds since 1970 were expected") from None
 
 
 @dataclass(frozen=True)
@@ -134,7 +169,7 @@ class Site:
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Name and content of every file."""
-        draw = _Drawing(self)
+        draw = Drawing(self)
         yield (
             "leaderboard.json",
             data.document(self.sections, self.roster, self.tests, self.built).encode("utf-8", "replace"),
@@ -149,7 +184,7 @@ class Site:
         yield f"{PAGES}/history.html", draw.page("history", {"lines": history(self.sections, self.roster)})
         yield INDEX, self._index(draw)
 
-    def _index(self, draw: _Drawing) -> bytes:
+    def _index(self, draw: Drawing) -> bytes:
         payload = data.index_payload(self.sections, self.roster, self.tables)
         content = {
             "payload": Markup(data.embedded(payload)),  # no `<` in it
@@ -159,13 +194,13 @@ class Site:
         }
         return draw.page("index", content)
 
-    def _suite(self, draw: _Drawing, at: int) -> bytes:
+    def _suite(self, draw: Drawing, at: int) -> bytes:
         view = section_view(
             self.sections[at], self.tables[at], self.tests[at], self.maps[at], (self.sections, self.roster)
         )
         return draw.page("suite", {"view": view})
 
-    def _encoder(self, draw: _Drawing, participant: Participant) -> bytes:
+    def _encoder(self, draw: Drawing, participant: Participant) -> bytes:
         views = []
         for section, entrant in participant.entrants:
             at = self._places[section.anchor]
@@ -207,7 +242,7 @@ _SCRIPTS = {
 }
 
 
-class _Drawing:
+class Drawing:
     """The templates, with what every page has: style, scripts, policy, date, links."""
 
     def __init__(self, site: Site) -> None:
@@ -250,6 +285,13 @@ class _Drawing:
             style=Markup(self._style),  # the package's own file
             scripts=[Markup(script) for script in scripts],  # the package's own files
         ).encode("utf-8", "replace")  # a lone surrogate, which a result's JSON can carry, has no bytes
+
+    def piece(self, kind: str, content: Mapping[str, object]) -> str:
+        """A part of a page by the name of its template, to be put into a page of others."""
+        template = self._environment.get_template(f"{kind}.html.j2")
+        # The package's own style sheet, nested so that it reaches nothing outside of the piece.
+        style = ".xlir-bench {\n" + re.sub(r"(?m)^(\s*)(?::root|body|html)\b", r"\1&", self._style) + "\n}"
+        return template.render(**content, style=Markup(style)).encode("utf-8", "replace").decode()
 
 
 def _source_hash(content: str) -> str:

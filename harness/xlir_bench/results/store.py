@@ -13,7 +13,8 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from xlir_bench.errors import InputError, MissingResourceError, first_problem
-from xlir_bench.files import replacing
+from xlir_bench.files import remove_unfinished, replacing
+from xlir_bench.parquet_files import TooLargeError, read_table
 from xlir_bench.results.schema import SCHEMA_VERSION, Result
 from xlir_bench.retrieval.ranks import Leaders, Names, RankTable, Unanswered
 
@@ -92,6 +93,12 @@ def save_at(path: Path, result: Result, ranks: RankTable, sample: bytes | None =
         # Last: without it the result is measured again, and an earlier one's would be trusted.
         with replacing(sample_path(path)) as temporary:
             temporary.write_bytes(sample)
+
+
+def remove_unfinished_at(path: Path) -> None:
+    """Delete what a process that was killed while it wrote a result left beside it; none may be at work there."""
+    names = {part(path).name for part in (Path, ranks_path, judged_path, leaders_path, sample_path)}
+    remove_unfinished(path.parent, names.__contains__)
 
 
 def _readable_again(result: Result, path: Path) -> str:
@@ -189,6 +196,7 @@ def _is_result(path: Path) -> bool:
 
 
 _COLUMNS = ("query_id", "question", "query_language", "document_id", "document_language")
+_NUMBERS = ("query", "gain", "tied", "rank_in_language", "ahead", "outranked")
 
 
 def _write_ranks(ranks: RankTable, path: Path) -> None:
@@ -233,30 +241,30 @@ def load_ranks(path: Path) -> RankTable:
 
 
 def _load_table(path: Path) -> RankTable:
-    import pyarrow.parquet as pq
-
+    if not path.is_file():
+        raise MissingResourceError(f"{path}: no such table of ranks")
     try:
-        table = pq.read_table(path)
+        table = read_table(path, [*_COLUMNS, *_NUMBERS])
         header = json.loads(table.schema.metadata[_TABLE_KEY])
         languages = tuple(header["languages"])
-        outranked = table["outranked"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        outranked = _whole_numbers(table["outranked"].combine_chunks().flatten())
         names: dict[str, Any] = {name: _objects(table[name]) for name in _COLUMNS}
         return RankTable(
-            query=table["query"].to_numpy().astype(np.int64),
+            query=_whole_numbers(table["query"]).astype(np.int64),
             **names,
             gain=table["gain"].to_numpy(),
             tied=table["tied"].to_numpy(),
             languages=languages,
             pool_sizes=tuple(header["pool_sizes"]),
             outranked=outranked.reshape(-1, len(languages)),
-            ahead=table["ahead"].to_numpy() if "ahead" in table.column_names else None,
+            ahead=_whole_numbers(table["ahead"]) if "ahead" in table.column_names else None,
             leaders=_load_leaders(leaders_path(path), table["query"].to_numpy()),
             rankings=None,
             unanswered=_unanswered(header.get("unanswered", [])),
             left_out=_left_out(header.get("left_out", []), len(languages)),
         )
-    except FileNotFoundError:
-        raise MissingResourceError(f"{path}: no such table of ranks") from None
+    except TooLargeError:
+        raise
     except Exception as error:  # readers of damaged files raise whatever they run into
         raise InputError(f"{path}: not a table of ranks: {error}") from None
 
@@ -300,16 +308,28 @@ def _write_leaders(leaders: Leaders, path: Path) -> None:
 
 
 def _load_leaders(path: Path, query: npt.NDArray[np.int32]) -> Leaders | None:
-    import pyarrow.parquet as pq
-
     if not path.is_file():
         return None
-    table = pq.read_table(path)
-    of = table["query"].to_numpy().astype(np.int64)
+    table = read_table(path, ["query", "place"])
+    of = _whole_numbers(table["query"]).astype(np.int64)
     if not np.array_equal(of, np.unique(query)):
         raise ValueError(f"{path.name} beside it is of other queries")
-    place = table["place"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    place = _whole_numbers(table["place"].combine_chunks().flatten())
     return Leaders(of, place.reshape(len(of), -1))
+
+
+def _whole_numbers(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
+    """A column of integers.
+
+    Raises:
+        ValueError: it is of another type, or a cell is empty.
+    """
+    import pyarrow as pa
+
+    if not pa.types.is_integer(column.type) or column.null_count:
+        raise ValueError("a column is not of whole numbers")
+    found: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return found
 
 
 def _objects(column: pa.ChunkedArray) -> Names:

@@ -9,20 +9,22 @@ from __future__ import annotations
 import hashlib
 import re
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from xlir_bench.encoders.protocol import Similarity
-from xlir_bench.errors import InputError, MissingResourceError, first_problem
+from xlir_bench.errors import InputError, MissingResourceError, first_problem, printable
 from xlir_bench.files import replacing
 from xlir_bench.languages import is_listed, normalise
 from xlir_bench.results.exchange.mteb_tasks import MTEB_TASKS, MtebTask, mteb_key
 from xlir_bench.submissions.imported import FILE, Imported, ImportedModel, ImportedResult, ImportedRow, summary
-from xlir_bench.submissions.untrusted import MIB, parse_json, printable, read_bytes
+from xlir_bench.submissions.untrusted import MIB, parse_json, read_bytes
 
 KEPT = ("nDCG@10", "R@1", "R@10", "R@100", "RR@10", "AP@1000")
 """The measures that are kept: those our suites use, as near as mteb publishes them."""
@@ -31,6 +33,10 @@ _META = "model_meta.json"
 _MOST_FILES = 200_000
 _MOST_BYTES = 8 * MIB
 _UNKNOWN_REVISIONS = ("", "none", "main", "dataset revision not available", "no_revision_available")
+
+
+_DAMAGED = (tarfile.TarError, EOFError, OSError, LZMAError, ValueError, zlib.error)
+"""What reading a damaged archive raises, by the way in which it is compressed."""
 
 
 @dataclass
@@ -113,7 +119,8 @@ def _files(source: Path, report: Report) -> Iterator[tuple[tuple[str, str, str],
             report.passed_over += 1
             continue
         try:
-            yield (parts[-3], parts[-2], parts[-1]), reader()
+            # Names of folders need not be UTF-8.
+            yield (printable(parts[-3]), printable(parts[-2]), parts[-1]), reader()
         except InputError as error:
             report.problems.append(printable(error))
 
@@ -134,15 +141,18 @@ def _archive(source: Path) -> Iterator[tuple[tuple[str, ...], Any]]:
                 yield tuple(member.name.split("/")), lambda member=member: _member(archive, member)
     except FileNotFoundError:
         raise MissingResourceError(f"{source}: no such file or folder") from None
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except _DAMAGED as error:
         raise InputError(f"{source}: neither a folder nor a tar archive that can be read ({error})") from None
 
 
 def _member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     if member.size > _MOST_BYTES:
         raise InputError(f"{printable(member.name)}: larger than {_MOST_BYTES // MIB} MiB")
-    file = archive.extractfile(member)
-    return file.read(_MOST_BYTES) if file is not None else b""
+    try:
+        file = archive.extractfile(member)
+        return file.read(_MOST_BYTES) if file is not None else b""
+    except _DAMAGED as error:
+        raise InputError(f"{member.name}: damaged ({error})") from None
 
 
 def _model(meta: object, encoder: _Encoder) -> ImportedModel:

@@ -13,14 +13,13 @@ import numpy as np
 
 from xlir_bench.collection import Collection, Judgements, Texts
 from xlir_bench.encoders import VectorCache, resolve
-from xlir_bench.errors import InputError
+from xlir_bench.errors import InputError, printable
 from xlir_bench.evaluation import evaluate
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.results.exchange import Entry
 from xlir_bench.retrieval import RankTable
 from xlir_bench.submissions.submission import Submission
 from xlir_bench.submissions.tables import read_ranks
-from xlir_bench.submissions.untrusted import printable
 from xlir_bench.submissions.verify import collection_of
 from xlir_bench.suites import find
 

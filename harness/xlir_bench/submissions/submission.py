@@ -15,11 +15,11 @@ from pydantic import ValidationError
 
 from xlir_bench.encoders.manifest import FILE as MANIFEST
 from xlir_bench.encoders.manifest import Manifest
-from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.errors import InputError, MissingResourceError, printable
 from xlir_bench.results.exchange import Entry
 from xlir_bench.results.schema import SCHEMA_VERSION, Result
 from xlir_bench.submissions import imported, untrusted
-from xlir_bench.submissions.untrusted import File, printable
+from xlir_bench.submissions.untrusted import File
 
 CARD = "README.md"
 RESULTS = "results"

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xlir_bench.errors import InputError
+from xlir_bench.errors import InputError, printable
+from xlir_bench.parquet_files import pieces, read_schema, size_in_memory
 from xlir_bench.results import judged_path, leaders_path, load_ranks, ranks_path
 from xlir_bench.retrieval import Leaders, RankTable, Unanswered
 from xlir_bench.retrieval.rankings import WHOLE_POOL
-from xlir_bench.submissions.untrusted import LIMITS, printable
+from xlir_bench.submissions.untrusted import LIMITS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _MOST_ROWS = 8_000_000
-_MOST_CELLS = 400_000_000
+_MOST_BYTES = 4 << 30
 _LONGEST_ID = 1024
-_BATCH = 16_384
 _QUERIES_AT_ONCE = 4096
 _TEXTS = {"query_id", "question", "query_language", "document_id", "document_language"}
 _COLUMNS = (*sorted(_TEXTS), "query", "gain", "tied", "outranked")
@@ -50,38 +50,29 @@ def read_ranks(result: Path) -> RankTable:
 
 
 def _check_bounds(path: Path) -> None:
-    """Go through a Parquet file in small pieces, so that one that swells is found before it is whole in memory.
-
-    Texts are read as dictionaries: a long text that a million rows repeat is there once, and its length is checked.
-    """
+    """Go through a Parquet file in small pieces, so that one that swells is found before it is whole in memory."""
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     if path.is_symlink() or path.stat().st_size > LIMITS[".parquet"]:
         raise InputError(f"{path.name}: a link, or larger than a table of ranks may be")
     try:
-        schema = pq.read_schema(path)
-        odd = [field.name for field in schema if not _as_expected(field.name, field.type)]
+        odd = [field.name for field in read_schema(path) if not _as_expected(field.name, field.type)]
         if odd:
             raise InputError(f"{path.name}: the column {printable(odd[0])} is of another type than it has to be")
-        texts = [field.name for field in schema if _is_text(field.type)]
-        with pq.ParquetFile(path, read_dictionary=texts) as file:
-            if file.metadata.num_rows > _MOST_ROWS:
-                raise InputError(f"{path.name}: {file.metadata.num_rows:,} rows; at most {_MOST_ROWS:,} are read")
-            rows = cells = 0
-            for batch in file.iter_batches(batch_size=_BATCH):
-                rows += batch.num_rows
-                for column in batch.columns:
-                    if column.null_count:
-                        raise InputError(f"{path.name}: a cell is empty")
-                    if pa.types.is_dictionary(column.type):
-                        lengths = pc.binary_length(column.dictionary)
-                        if (pc.max(lengths).as_py() or 0) > _LONGEST_ID:
-                            raise InputError(f"{path.name}: an id of more than {_LONGEST_ID:,} bytes")
-                    cells += len(column.flatten()) if hasattr(column, "flatten") else len(column)
-                if rows > _MOST_ROWS or cells > _MOST_CELLS:
-                    raise InputError(f"{path.name}: more than {_MOST_ROWS:,} rows or {_MOST_CELLS:,} figures")
+        rows = size = 0
+        for batch in pieces(path):
+            rows += batch.num_rows
+            size += size_in_memory(batch)
+            for column in batch.columns:
+                if column.null_count:
+                    raise InputError(f"{path.name}: a cell is empty")
+                if pa.types.is_dictionary(column.type):
+                    lengths = pc.binary_length(column.dictionary)
+                    if (pc.max(lengths).as_py() or 0) > _LONGEST_ID:
+                        raise InputError(f"{path.name}: an id of more than {_LONGEST_ID:,} bytes")
+            if rows > _MOST_ROWS or size > _MOST_BYTES:
+                raise InputError(f"{path.name}: more than {_MOST_ROWS:,} rows, or {_MOST_BYTES >> 30} GiB in memory")
     except (pa.ArrowException, OSError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path.name}: not a table of ranks ({' '.join(str(error).split())[:200]})") from None
 

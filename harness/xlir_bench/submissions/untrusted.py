@@ -18,7 +18,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from xlir_bench import yaml_files
-from xlir_bench.errors import InputError
+from xlir_bench.errors import InputError, printable
 
 MIB = 1 << 20
 MOST_FILES = 2000
@@ -190,13 +190,6 @@ def parse_yaml(text: str, where: Path | str) -> Any:  # noqa: ANN401 (YAML is an
         return yaml_files.parse_yaml(text, printable(where), aliases=False)
     except InputError as error:
         raise InputError(printable(error, 500)) from None
-
-
-def printable(text: object, most: int = 200) -> str:
-    """`text` in one line without control and direction characters, cut where it is long: for messages and terminals."""
-    line = " ".join(str(text).split())
-    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
 def _check_values(document: object, where: str) -> None:

@@ -11,13 +11,12 @@ from pydantic import ValidationError
 from xlir_bench.encoders.audited import AuditRecord, read_audit
 from xlir_bench.encoders.manifest import FILE as MANIFEST
 from xlir_bench.encoders.manifest import Manifest
-from xlir_bench.errors import InputError
+from xlir_bench.errors import InputError, printable
 from xlir_bench.results import name_of_data, ranks_path
 from xlir_bench.results.exchange import Entry
 from xlir_bench.results.zero_shot import audit_of, zero_shot
 from xlir_bench.submissions.skeleton import TO_WRITE
 from xlir_bench.submissions.submission import CARD, RESULTS, Finding, Severity, Submission
-from xlir_bench.submissions.untrusted import printable
 from xlir_bench.suites import Suite, find, shipped
 
 _TO_DECLARE = {

@@ -9,14 +9,14 @@ from typing import Any
 
 from xlir_bench.analysis import Discrepancy, recompute
 from xlir_bench.collection import Collection
-from xlir_bench.errors import InputError, XlirError
+from xlir_bench.errors import InputError, XlirError, printable
 from xlir_bench.results import Result
 from xlir_bench.results.exchange import Entry
 from xlir_bench.retrieval import RankTable, Unanswered
 from xlir_bench.retrieval.ranks import left_out
 from xlir_bench.submissions.runs import contradictions, runs_of
 from xlir_bench.submissions.tables import read_ranks
-from xlir_bench.submissions.untrusted import File, printable
+from xlir_bench.submissions.untrusted import File
 from xlir_bench.suites import find, load, shipped
 
 

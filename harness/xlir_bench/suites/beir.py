@@ -14,6 +14,7 @@ from xlir_bench.collection import Collection, Judgements, Texts, concatenate
 from xlir_bench.columns import end_to_end
 from xlir_bench.errors import InputError
 from xlir_bench.suites.judged import judged_collection, without_self_matches
+from xlir_bench.suites.names import FolderOfLanguage, OfLanguage, OfSplit, Part, filled
 from xlir_bench.suites.qrels import Qrel, read_qrels
 from xlir_bench.suites.records import Layout
 from xlir_bench.suites.source import FileSource, codes_of
@@ -52,13 +53,13 @@ class BeirSource(FileSource):
     empty_documents: ClassVar[bool] = True
 
     reader: Literal["beir"]
-    split: str = "test"
-    folder: str = ""
+    split: Part = "test"
+    folder: FolderOfLanguage = ""
     parallel: bool = False
     self_matches: SelfMatches = "kept"
-    corpus: str = "corpus.jsonl"
-    queries: str = "queries.jsonl"
-    qrels: str = _QRELS
+    corpus: OfLanguage = "corpus.jsonl"
+    queries: OfLanguage = "queries.jsonl"
+    qrels: OfSplit = _QRELS
     query_language: str | None = None
     document_language: Annotated[
         Annotated[tuple[str, ...], Field(min_length=1)] | None,
@@ -141,10 +142,11 @@ class BeirSource(FileSource):
 
     def _name(self, name: str, language: str = "") -> str:
         called = self.called(language)
-        return Path(self.folder.replace("{language}", called), name.replace("{language}", called)).as_posix()
+        folder, name = (filled(part, language=called, split=self.split) for part in (self.folder, name))
+        return f"{folder}/{name}" if folder else name
 
     def _qrels(self, language: str) -> str:
-        return self._name(self.qrels.replace("{split}", self.split), language)
+        return self._name(self.qrels, language)
 
     def _read_language(self, folder: Path, language: str, prefix: str) -> Collection:
         corpus, queries, judgements = (self.present(folder, name) for name in self.files([language]))

@@ -51,32 +51,57 @@ def look_up(name: str) -> Suite | Group:
         declared = read_declaration(path)
         return declared if isinstance(declared, Group) else declared.model_copy(update={"place": path.parent.resolve()})
     if path.is_dir():
-        return declared_by_folder(path).model_copy(update={"named_by_folder": True})
+        return declared_by_folder(path)
     raise unknown_name("suite", name, [*shipped(), *shipped_groups()], _HINT)
 
 
 def expand(names: Iterable[str]) -> list[Suite]:
     """The suites of some names in their order, groups replaced by what they name, each suite once.
 
-    Two suites of one name that are declared in different places, or otherwise, are two.
+    Folders that nobody declared are called after themselves; several of one name are several suites, which digits of
+    their data tell apart. A declaration's name is its own: no other suite may have it.
 
     Raises:
-        InputError: see `find`; or a group that contains itself.
+        InputError: see `find`; a group that contains itself; or two suites of one name, of which one is declared.
         MissingResourceError: see `find`.
     """
     found: list[Suite] = []
     for name in names:
         found += [suite for suite in _expanded(name, ()) if suite not in found]
+    refuse_namesakes(found)
     return found
 
 
+def refuse_namesakes(suites: Iterable[Suite]) -> None:
+    """Refuse two suites of one name that results could not tell apart.
+
+    Raises:
+        InputError: two have one name, and one of them is declared.
+    """
+    first: dict[str, Suite] = {}
+    for suite in suites:
+        other = first.setdefault(suite.name, suite)
+        if other is not suite and not (other.by_layout and suite.by_layout):
+            both = " and ".join(_origin(one) for one in (other, suite))
+            raise InputError(f"two suites are named {suite.name}, {both}: give one of them another name, or name one")
+
+
+def is_official(suite: Suite) -> bool:
+    """Whether a suite's name means this suite: it is the shipped one, or no shipped one has its name."""
+    return suite.name not in shipped() or (suite.place is None and suite.source.reader != "memory")
+
+
 def labels(suites: Sequence[Suite]) -> list[str]:
-    """What to call some suites so that they are told apart: by name, and by place where several have one name."""
+    """What to call some suites so that they are told apart from each other and from those that are shipped.
+
+    By name, and by place too where several have one name, or a shipped one has it.
+    """
     names = [suite.name for suite in suites]
-    return [
-        suite.name if names.count(suite.name) == 1 or suite.place is None else f"{suite.name} ({suite.place})"
-        for suite in suites
-    ]
+    return [suite.name if names.count(suite.name) == 1 and is_official(suite) else suite.key for suite in suites]
+
+
+def _origin(suite: Suite) -> str:
+    return f"of {suite.place}" if suite.place is not None else "of this release or of a library"
 
 
 def mean_over(group: Group, summaries: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:

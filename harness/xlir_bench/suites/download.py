@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from xlir_bench import __version__
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.interrupts import keeps
 from xlir_bench.offline import is_offline
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.suites.partial import Partial
 from xlir_bench.suites.source import Hash
+from xlir_bench.version import __version__
 
 MOST_BYTES = 64 << 30
 """Of one file."""

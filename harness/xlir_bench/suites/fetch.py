@@ -1,35 +1,38 @@
 """`suites fetch`: a suite's files from where they are published into the cache, each checked.
 
-    <cache>/suites/<name>/               the files, named as in the suite's declaration
-                          fetched.json   for every file: where it came from and its SHA-256
+    <cache>/suites/<name>-<digits>/      the files, named as in the declaration; the digits are of its source
+                  fetched.json           for every file: where it came from and its SHA-256
     <cache>/downloads/                   archives, while their files are being taken out
 
 A file with a published hash must match it. One without is taken as it comes the first time, if the suite can be read
 from it; its hash is recorded, and whenever it is fetched again it must match that, until `forget` forgets it.
+Every path that is written or removed comes from `files.within`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from xlir_bench.collection import Collection
-from xlir_bench.errors import InputError, MissingResourceError, XlirError
-from xlir_bench.files import cache_folder, replacing
+from xlir_bench.errors import InputError, MissingResourceError, XlirError, warn
+from xlir_bench.files import cache_folder, replacing, within
 from xlir_bench.offline import is_offline
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.suites.download import download
-from xlir_bench.suites.load import chosen_languages, fetched_folder, load, locate
+from xlir_bench.suites.load import chosen_languages, earlier_folder, fetched_folder, load, locate
+from xlir_bench.suites.names import RECORD, UNFINISHED
 from xlir_bench.suites.schema import Suite
 from xlir_bench.suites.source import Archive, FileSource, Hash, check_hash
 from xlir_bench.suites.stored import remember_hash
 from xlir_bench.suites.unpack import unpack
 
-_RECORD = "fetched.json"
+_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -73,25 +76,50 @@ def fetch(suite: Suite, languages: Sequence[str] | None = None, *, progress: Pro
             f"suite {suite.name}: its files may not be passed on, so they cannot be fetched{page}. "
             f"Put them into DIR/{suite.name}/ and give --data DIR"
         )
-    folder = fetched_folder(suite.name)
-    record = first_hashes(suite.name)
+    folder = fetched_folder(suite)
+    record = first_hashes(suite)
     names = source.files(codes)
+    _take_over(suite, source, names)
     present = [name for name in names if _is_here(folder / name, source.pinned(name), record.get(name))]
     missing = [name for name in names if name not in present]
     single = [name for name in missing if source.address(name) is not None]
     for name in single:
         published, url = source.pinned(name), str(source.address(name))
         first_of = suite.name if published is None else None
-        download(url, folder / name, published or record.get(name), first_of=first_of, progress=progress)
+        download(url, _target(folder, name), published or record.get(name), first_of=first_of, progress=progress)
     packed = [name for name in missing if name not in single]
     if packed:
         if source.archive is None:
             raise MissingResourceError(f"suite {suite.name}: nothing says where {packed[0]} is")
-        _from_archive(suite.name, source, packed, progress)
+        _from_archive(suite, source, packed, progress)
     unpinned = [name for name in names if not _has_published_hash(source, name)]
     _check_first(suite, codes, [name for name in unpinned if name not in record])
-    _note(suite.name, source, [name for name in names if name in missing or name in unpinned])
+    _note(suite, source, [name for name in names if name in missing or name in unpinned])
     return Fetched(suite.name, folder, tuple(missing), tuple(present), tuple(unpinned))
+
+
+def _target(folder: Path, name: str) -> Path:
+    """Where a file is downloaded to; what arrives lies beside it until it is complete."""
+    for ending in UNFINISHED:
+        within(folder, name + ending)
+    return within(folder, name)
+
+
+def _take_over(suite: Suite, source: FileSource, names: Sequence[str]) -> None:
+    """Move files that an earlier version fetched, where they have the published hash, and say which are left."""
+    folder, earlier = fetched_folder(suite), earlier_folder(suite)
+    left = [name for name in names if not (folder / name).is_file() and (earlier / name).is_file()]
+    unproven = []
+    for name in left:
+        path, published = earlier / name, source.pinned(name)
+        if published is None or path.is_symlink() or not _is_here(path, published, None):
+            unproven.append(name)
+            continue
+        target = within(folder, name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+    if unproven:
+        warn(f"{earlier}: {unproven[0]} was fetched by an earlier version and matches no published hash: not read")
 
 
 def _check_first(suite: Suite, codes: Sequence[str], first: Sequence[str]) -> None:
@@ -100,7 +128,7 @@ def _check_first(suite: Suite, codes: Sequence[str], first: Sequence[str]) -> No
     Raises:
         InputError: it cannot be read; what was fetched for the first time is removed.
     """
-    source, folder = suite.source, fetched_folder(suite.name)
+    source, folder = suite.source, fetched_folder(suite)
     if not first or not isinstance(source, FileSource):
         return
     try:
@@ -109,7 +137,7 @@ def _check_first(suite: Suite, codes: Sequence[str], first: Sequence[str]) -> No
     except XlirError as error:
         # Judgements that point to no document may mean that the documents were cut off, so that each file is suspect.
         for name in first:
-            (folder / name).unlink(missing_ok=True)
+            within(folder, name).unlink(missing_ok=True)
         if any(source.address(name) is None for name in first):
             forget_archives([suite])
         raise InputError(
@@ -129,7 +157,7 @@ def obtain(
     source = suite.source
     if isinstance(source, FileSource) and source.fetchable and not is_offline():
         try:
-            if locate(suite, data, chosen_languages(suite, languages)) == fetched_folder(suite.name):
+            if locate(suite, data, chosen_languages(suite, languages)) == fetched_folder(suite):
                 fetch(suite, languages, progress=progress)  # some languages may be missing
         except MissingResourceError as nowhere:
             try:
@@ -139,9 +167,9 @@ def obtain(
     return load(suite, data, languages)
 
 
-def first_hashes(name: str) -> dict[str, Hash]:
+def first_hashes(suite: Suite) -> dict[str, Hash]:
     """File name -> the hash that it had when it was first fetched, of a suite's files."""
-    files = _read_record(name)
+    files = _read_record(suite)
     return {file: Hash(algorithm="sha256", value=entry["sha256"]) for file, entry in files.items()}
 
 
@@ -167,11 +195,11 @@ def pins(suite: Suite) -> Pins | None:
         return None
     names = source.files(suite.languages)
     without = tuple(name for name in names if not _has_published_hash(source, name))
-    first = {name: found.value for name, found in first_hashes(suite.name).items() if name in without}
+    first = {name: found.value for name, found in first_hashes(suite).items() if name in without}
     return Pins(len(names) - len(without), without, first)
 
 
-def _from_archive(suite: str, source: FileSource, names: Sequence[str], progress: Progress) -> None:
+def _from_archive(suite: Suite, source: FileSource, names: Sequence[str], progress: Progress) -> None:
     archive = source.archive
     assert archive is not None
     path = _downloaded(archive, progress)
@@ -182,9 +210,9 @@ def _from_archive(suite: str, source: FileSource, names: Sequence[str], progress
         unpack(path, folder, {(root / name).as_posix(): name for name in names})
         for name in names:
             if (published := source.pinned(name)) is not None:
-                _checked_or_removed(folder / name, published)
+                _checked_or_removed(within(folder, name), published)
             if (first := record.get(name)) is not None:
-                _checked_or_removed(folder / name, first, suite)
+                _checked_or_removed(within(folder, name), first, suite.name)
     except InputError:
         path.unlink(missing_ok=True)  # else the next fetch would find it here, and the server is never asked again
         raise
@@ -193,7 +221,7 @@ def _from_archive(suite: str, source: FileSource, names: Sequence[str], progress
 def _downloaded(archive: Archive, progress: Progress) -> Path:
     """The archive in the cache; it stays for other suites that it serves, until `forget_archives`."""
     place = _archive_place(archive)
-    if not place.is_file():
+    if not _is_here(place, archive.pinned, None):
         download(archive.url, place, archive.pinned, progress=progress)
     return place
 
@@ -207,8 +235,9 @@ def forget_archives(suites: Sequence[Suite]) -> None:
 
 
 def _archive_place(archive: Archive) -> Path:
-    name = PurePosixPath(archive.url.partition("?")[0]).name or "archive"
-    return cache_folder() / "downloads" / hashlib.sha256(archive.url.encode()).hexdigest()[:16] / name
+    name = archive.url.partition("?")[0].rpartition("/")[2]
+    name = name if _PLAIN.fullmatch(name) else "archive"
+    return _target(cache_folder() / "downloads", f"{hashlib.sha256(archive.url.encode()).hexdigest()[:32]}/{name}")
 
 
 def _has_published_hash(source: FileSource, name: str) -> bool:
@@ -238,8 +267,8 @@ def _checked_or_removed(path: Path, expected: Hash, first_of: str | None = None)
         raise
 
 
-def _read_record(name: str) -> dict[str, Any]:
-    path = fetched_folder(name) / _RECORD
+def _read_record(suite: Suite) -> dict[str, Any]:
+    path = fetched_folder(suite) / RECORD
     if not path.is_file():
         return {}
     try:
@@ -248,7 +277,7 @@ def _read_record(name: str) -> dict[str, Any]:
         raise InputError(f"{path}: damaged; delete it, and the files' first hashes are recorded anew") from None
 
 
-def _note(suite: str, source: FileSource, names: Sequence[str]) -> None:
+def _note(suite: Suite, source: FileSource, names: Sequence[str]) -> None:
     """Record files that are here; what was recorded first stays."""
     known, folder = _read_record(suite), fetched_folder(suite)
     files: dict[str, dict[str, str]] = {}
@@ -257,7 +286,7 @@ def _note(suite: str, source: FileSource, names: Sequence[str]) -> None:
         if name not in known:
             files[name] = {"url": url, "sha256": remember_hash(folder / name, "sha256")}
     if files:
-        with replacing(folder / _RECORD) as path:
+        with replacing(within(folder, RECORD)) as path:
             path.write_text(json.dumps({"files": {**files, **known}}, indent=1, sort_keys=True), encoding="utf-8")
 
 
@@ -272,23 +301,23 @@ def forget(suite: Suite) -> tuple[str, ...]:
     Raises:
         MissingResourceError: a file cannot be removed.
     """
-    source, folder = suite.source, fetched_folder(suite.name)
+    source, folder = suite.source, fetched_folder(suite)
     if not isinstance(source, FileSource):
         return ()
     names = [name for name in source.files(suite.languages) if not _has_published_hash(source, name)]
     try:
-        known = _read_record(suite.name)
+        known = _read_record(suite)
     except InputError:
         known = {}  # damaged; it is written anew
     forgotten = tuple(name for name in names if name in known or (folder / name).is_file())
     try:
         for name in forgotten:
-            (folder / name).unlink(missing_ok=True)
+            within(folder, name).unlink(missing_ok=True)
         if names and source.archive is not None and source.archive.pinned is None:
             forget_archives([suite])
-        if (folder / _RECORD).is_file():
+        if (folder / RECORD).is_file():
             kept = {name: entry for name, entry in known.items() if name not in names}
-            with replacing(folder / _RECORD) as path:
+            with replacing(within(folder, RECORD)) as path:
                 path.write_text(json.dumps({"files": kept}, indent=1, sort_keys=True), encoding="utf-8")
     except OSError as error:
         raise MissingResourceError(f"{folder}: cannot be changed: {error.strerror or error}") from None

@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any, ClassVar, Literal
 
 from xlir_bench.collection import Collection
-from xlir_bench.errors import InputError, MissingResourceError, XlirError, unknown_name
+from xlir_bench.errors import InputError, unknown_name
 from xlir_bench.languages import UNKNOWN_LANGUAGE, normalise
 from xlir_bench.suites.beir import SelfMatches
 from xlir_bench.suites.judged import judged_collection, without_self_matches
-from xlir_bench.suites.library import LibraryRecords, LibrarySource, library, library_version
+from xlir_bench.suites.library import LibraryRecords, LibrarySource, library, library_data, library_version
+from xlir_bench.suites.names import LibraryName
 from xlir_bench.suites.qrels import Qrel
 from xlir_bench.suites.stored import read_records
 
@@ -34,7 +35,7 @@ class IrDatasetsSource(LibrarySource):
     empty_documents: ClassVar[bool] = True
 
     reader: Literal["ir_datasets"]
-    id: str
+    id: LibraryName
     self_matches: SelfMatches | None = None
 
     def languages(self) -> tuple[str, str]:
@@ -47,6 +48,10 @@ class IrDatasetsSource(LibrarySource):
         dataset = _dataset(self.id)
         return _stated(dataset.queries_lang()), _stated(dataset.docs_lang())
 
+    def independent(self, languages: Sequence[str]) -> bool:
+        """See `Source.independent`."""
+        return len(set(self.languages())) == 1
+
     def collection(self, languages: Sequence[str]) -> Collection:
         """See `LibrarySource.collection`."""
         dataset = _dataset(self.id)
@@ -56,14 +61,8 @@ class IrDatasetsSource(LibrarySource):
             query_language, document_language = (
                 languages[0] if code == UNKNOWN_LANGUAGE else code for code in (query_language, document_language)
             )
-        try:
+        with library_data(f"ir_datasets:{self.id}"):
             return self._read(dataset, query_language, document_language)
-        except XlirError:
-            raise
-        except Exception as error:
-            # Whatever the library's loaders raise: no network, an agreement that was not accepted, a damaged file.
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise MissingResourceError(f"ir_datasets:{self.id}: its data cannot be loaded: {reason}") from error
 
     def _read(self, dataset: Any, query_language: str, document_language: str) -> Collection:  # noqa: ANN401
         name = f"ir_datasets:{self.id}"

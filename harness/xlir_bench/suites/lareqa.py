@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter
 
 from xlir_bench.collection import Collection
 from xlir_bench.errors import InputError
+from xlir_bench.suites.names import OfLanguage, filled
 from xlir_bench.suites.parallel import LanguagePart, linked
 from xlir_bench.suites.source import FileSource, read_json
 from xlir_bench.suites.squad import Answer, Document, Paragraph, Question
@@ -41,12 +42,12 @@ class LareqaSource(FileSource):
     """
 
     reader: Literal["lareqa"]
-    file: str = "{language}.json"
+    file: OfLanguage = "{language}.json"
     text: Literal["sentence", "sentence+context"] = "sentence"
 
     def files(self, languages: Sequence[str]) -> list[str]:
         """See `FileSource.files`."""
-        return [self.file.format(language=self.called(language)) for language in languages]
+        return [filled(self.file, language=self.called(language)) for language in languages]
 
     def read(self, folder: Path, languages: Sequence[str]) -> Collection:
         """See `FileSource.read`. Every sentence is a candidate, also where two are equal."""

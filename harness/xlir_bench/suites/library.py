@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -11,6 +12,7 @@ from types import ModuleType
 
 from xlir_bench.collection import Collection
 from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.external_code import external_code
 from xlir_bench.suites.records import Batch
 from xlir_bench.suites.source import Source
 
@@ -99,6 +101,23 @@ def library(package: str, wanted: str) -> ModuleType:
         raise MissingResourceError(
             f"{wanted} needs the package {extra} ({error}): pip install 'xlir-bench[{extra}]'"
         ) from None
+
+
+@contextmanager
+def library_data(name: str) -> Iterator[None]:
+    """Around calls of a library that load a suite's data, or declare it.
+
+    Loaders raise whatever they run into: no network, no such revision, an agreement that was not accepted, a damaged
+    file. Some call `sys.exit`, or ask questions on standard output.
+
+    Args:
+        name: as typed, `mteb:TASK` or `ir_datasets:ID`.
+
+    Raises:
+        MissingResourceError: the library raised something.
+    """
+    with external_code(f"{name}: its data cannot be loaded", kind=MissingResourceError):
+        yield
 
 
 def library_version(package: str) -> str:

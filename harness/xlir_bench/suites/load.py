@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import os
 from collections.abc import Sequence
@@ -13,25 +15,33 @@ from xlir_bench.errors import InputError, MissingResourceError, unknown_name
 from xlir_bench.files import cache_folder
 from xlir_bench.languages import UNKNOWN_LANGUAGE, normalise
 from xlir_bench.resources import folder
+from xlir_bench.suites.check import refuse_unexpected
 from xlir_bench.suites.schema import Suite
 from xlir_bench.suites.source import FileSource
 
 log = logging.getLogger(__name__)
 
+_DIGITS = 16
 
-def load(suite: Suite, data: Path | None = None, languages: Sequence[str] | None = None) -> Collection:
-    """The suite's collection, validated.
+
+def load(
+    suite: Suite, data: Path | None = None, languages: Sequence[str] | None = None, *, expected: bool = True
+) -> Collection:
+    """The suite's collection, validated, and compared with what its declaration expects.
 
     Args:
         suite: what to load.
-        data: searched first, as `data/<suite name>/` and as `data/` itself; then the folder named by the environment
-            variable XLIR_BENCH_DATA, then where `suites fetch` puts files, then the package. Nothing is downloaded.
+        data: searched as `data/<suite name>/` and as `data/` itself, after the folder that the suite was named by, and
+            before the folder named by the environment variable XLIR_BENCH_DATA, where `suites fetch` puts files, and
+            the package. Nothing is downloaded.
         languages: a part of the suite's languages, as any tags that `languages.normalise` reads; all by default. Only
             their files are read. Where the language of a suite is not known (`und`), the one that is given here is it.
+        expected: refuse a collection with other counts than the declaration's `expect`, or another fingerprint.
 
     Raises:
         MissingResourceError: the files are nowhere.
-        InputError: a language is not the suite's, a file is damaged, or the collection cannot be scored.
+        InputError: a language is not the suite's, a file is damaged, or the collection cannot be scored or is not the
+            expected one.
     """
     codes = chosen_languages(suite, languages)
     source = suite.source
@@ -42,6 +52,8 @@ def load(suite: Suite, data: Path | None = None, languages: Sequence[str] | None
     else:
         collection, where = source.collection(codes), f"suite {suite.name}"
     collection.validate(where, empty_documents=source.empty_documents)
+    if expected:
+        refuse_unexpected(suite, collection, codes, where)
     absent = [code for code in codes if code not in collection.languages]
     if absent:
         note = f"{' '.join(absent)}: there is no judged query and no document"
@@ -59,11 +71,11 @@ def locate(suite: Suite, data: Path | None, languages: Sequence[str]) -> Path:
     if not isinstance(source, FileSource):
         raise InputError(f"suite {suite.name}: {source.reader} keeps its files where it likes; there is no folder")
     roots = [Path(root) for root in (data, os.environ.get("XLIR_BENCH_DATA")) if root]
-    candidates = [place for root in roots for place in (root / suite.name, root)]
-    candidates += [place for place in (suite.place, suite.place and suite.place / suite.name) if place]
-    if suite.named_by_folder and suite.place is not None:
-        candidates.insert(0, suite.place)
-    candidates += [fetched_folder(suite.name), folder("suites") / suite.name]
+    candidates = [suite.place, suite.place / suite.name] if suite.place is not None else []
+    candidates += [place for root in roots for place in (root / suite.name, root)]
+    candidates.append(fetched_folder(suite))
+    if suite.place is None:
+        candidates.append(folder("suites") / suite.name)
     names = source.files(languages)
     for place in candidates:
         if any(source.present(place, name).is_file() for name in names):
@@ -71,15 +83,30 @@ def locate(suite: Suite, data: Path | None, languages: Sequence[str]) -> Path:
     looked = ", ".join(str(place) for place in candidates)
     origin = f" They are published at {source.url}." if source.url else ""
     fetch = f"`xlir-bench suites fetch {suite.name}` gets them; or put" if source.fetchable else "Put"
+    earlier = ""
+    if any((earlier_folder(suite) / name).is_file() for name in names):
+        earlier = (
+            f" What an earlier version put into {earlier_folder(suite)} is taken by `suites fetch` if it is right."
+        )
     raise MissingResourceError(
-        f"suite {suite.name}: its files ({names[0]}, ...) are in none of {looked}.{origin} "
+        f"suite {suite.name}: its files ({names[0]}, ...) are in none of {looked}.{origin}{earlier} "
         f"{fetch} them into DIR/{suite.name}/ and give --data DIR"
     )
 
 
-def fetched_folder(name: str) -> Path:
-    """Where `suites fetch` puts a suite's files."""
-    return cache_folder() / "suites" / name
+def fetched_folder(suite: Suite) -> Path:
+    """Where `suites fetch` puts a suite's files: a folder for each declaration of where they are and how they are read.
+
+    Two declarations of one name never share a file: what the one fetched says nothing of the other.
+    """
+    declared = suite.source.model_dump(mode="json", exclude_defaults=True)
+    content = json.dumps(declared, sort_keys=True)
+    return cache_folder() / "suites" / f"{suite.name}-{hashlib.sha256(content.encode()).hexdigest()[:_DIGITS]}"
+
+
+def earlier_folder(suite: Suite) -> Path:
+    """Where earlier versions put a suite's files, whoever declared it: only what matches a published hash is taken."""
+    return cache_folder() / "suites" / suite.name
 
 
 def chosen_languages(suite: Suite, languages: Sequence[str] | None) -> tuple[str, ...]:

@@ -10,17 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from xlir_bench.collection import Collection, concatenate
 from xlir_bench.errors import MissingResourceError
 from xlir_bench.suites.judged import judged_collection, table
+from xlir_bench.suites.names import Part
 from xlir_bench.suites.qrels import Qrel, read_qrels
 from xlir_bench.suites.records import Layout
 from xlir_bench.suites.source import FileSource, codes_of
 from xlir_bench.suites.stored import Records, read_records
+
+MOST_SHARDS = 10_000
+"""Pieces of one language's corpus; MIRACL's largest has 66."""
 
 _PASSAGE = Layout(id="docid", text="text", title="title")
 
@@ -36,8 +40,8 @@ class MiraclSource(FileSource):
     empty_documents: ClassVar[bool] = True
 
     reader: Literal["miracl"]
-    split: str = "dev"
-    shards: dict[str, int] = Field(default_factory=dict)
+    split: Part = "dev"
+    shards: dict[str, Annotated[int, Field(ge=0, le=MOST_SHARDS)]] = Field(default_factory=dict)
 
     def files(self, languages: Sequence[str]) -> list[str]:
         """See `FileSource.files`."""

@@ -8,14 +8,16 @@ from typing import Any, ClassVar, Literal
 
 from xlir_bench.collection import Collection, Judgements, Texts, concatenate
 from xlir_bench.columns import Constant
-from xlir_bench.errors import InputError, MissingResourceError, XlirError, unknown_name
+from xlir_bench.errors import InputError, unknown_name
 from xlir_bench.languages import UNKNOWN_LANGUAGE, normalise
 from xlir_bench.suites.library import (
     LibraryRecords,
     LibrarySource,
     library,
+    library_data,
     library_version,
 )
+from xlir_bench.suites.names import LibraryName
 from xlir_bench.suites.stored import positions, read_records
 
 DOCUMENTS_FIRST = frozenset({"BelebeleRetrieval", "MLQARetrieval", "XPQARetrieval"})
@@ -37,9 +39,9 @@ class MtebSource(LibrarySource):
     empty_documents: ClassVar[bool] = True
 
     reader: Literal["mteb"]
-    task: str
-    split: str | None = None
-    subset: str | None = None
+    task: LibraryName
+    split: LibraryName | None = None
+    subset: LibraryName | None = None
 
     def pairs(self) -> dict[str, tuple[str, str]]:
         """Subset -> the codes of its queries and of its documents, of the subsets that are read.
@@ -56,6 +58,10 @@ class MtebSource(LibrarySource):
             raise unknown_name(f"subset of {self.task}", self.subset, found, f"it has {' '.join(list(found)[:20])}")
         return {self.subset: found[self.subset]}
 
+    def independent(self, languages: Sequence[str]) -> bool:
+        """See `Source.independent`."""
+        return all(queries == documents for queries, documents in self.pairs().values())
+
     def collection(self, languages: Sequence[str]) -> Collection:
         """See `LibrarySource.collection`. The languages of queries and of documents must both be asked for."""
         chosen = {name: pair for name, pair in self.pairs().items() if set(pair) <= set(languages)}
@@ -64,9 +70,11 @@ class MtebSource(LibrarySource):
         split = self.split or default_split(_task(self.task).metadata)
         task = _loaded(self.task, split, list(chosen))
         several = len(self.pairs()) > 1
-        parts = [
-            self._part(task, (subset, split), pair, f"{pair[0]}:" if several else "") for subset, pair in chosen.items()
-        ]
+        with library_data(f"mteb:{self.task}"):
+            parts = [
+                self._part(task, (subset, split), pair, f"{pair[0]}:" if several else "")
+                for subset, pair in chosen.items()
+            ]
         return concatenate(parts)
 
     def _part(self, task: Any, place: tuple[str, str], pair: tuple[str, str], prefix: str) -> Collection:  # noqa: ANN401
@@ -150,15 +158,11 @@ def _loaded(name: str, split: str, subsets: list[str]) -> Any:  # noqa: ANN401
     task = _task(name, eval_splits=[split], **only)
     if split not in task.metadata.eval_splits:
         raise InputError(f"mteb:{name}: no split {split!r}; it has {' '.join(task.metadata.eval_splits)}")
-    try:
+    if task.metadata.dataset.get("trust_remote_code"):
+        raise InputError(f"mteb:{name}: its data come by running the publisher's code, which is not done for a suite")
+    with library_data(f"mteb:{name}"):
         task.load_data()
         task.convert_v1_dataset_format_to_v2(num_proc=None)
-    except XlirError:
-        raise
-    except Exception as error:
-        # Whatever a task's own loader and the libraries below it raise: no network, no such revision, a changed script.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise MissingResourceError(f"mteb:{name}: its data cannot be loaded: {reason}") from error
     return task
 
 

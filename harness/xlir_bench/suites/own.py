@@ -12,7 +12,7 @@ from xlir_bench.languages import UNKNOWN_LANGUAGE, distinct, is_listed, normalis
 from xlir_bench.suites.beir import BeirSource, has_corpus, splits
 from xlir_bench.suites.ir_dataset import IrDatasetsSource
 from xlir_bench.suites.mteb_task import MtebSource, parts_of
-from xlir_bench.suites.schema import Group, Suite, declare, read_suite
+from xlir_bench.suites.schema import MOST_OF_NAME, Group, Suite, declare, read_suite
 from xlir_bench.suites.translated import DECLARATION
 
 _MEASURES = ["nDCG@10", "R@100", "RR@10"]
@@ -129,7 +129,23 @@ def between(suite: Suite, query_language: str, document_languages: Sequence[str]
     content["languages"] = {"queries": [query_language], "documents": list(document_languages)}
     content["settings"] = {setting: measures for setting, there in possible.items() if there}
     content["source"]["reader"] = source.reader
-    return declare({**content, "place": suite.place})
+    return declare({**content, "place": suite.place, "by_layout": suite.by_layout})
+
+
+def with_sides(
+    suites: Sequence[Suite], query_language: str | None, document_language: str | Sequence[str] | None
+) -> list[Suite]:
+    """The suites, with their queries in one language and their documents in others where that was asked for.
+
+    Raises:
+        InputError: only one side was named, or a suite cannot have two.
+    """
+    if query_language is None and document_language is None:
+        return list(suites)
+    if query_language is None or document_language is None:
+        raise InputError("--query-language and --document-language belong together: give both")
+    documents = [document_language] if isinstance(document_language, str) else list(document_language)
+    return [between(suite, query_language, documents) for suite in suites]
 
 
 def _split(place: Path) -> str:
@@ -155,6 +171,7 @@ def _own(place: Path, languages: list[str], source: dict[str, Any], settings: di
             "source": source,
             "settings": settings,
             "place": place,
+            "by_layout": True,
         }
     )
 
@@ -216,4 +233,4 @@ def _group(asked: str, task: str, members: list[str]) -> Group:
 
 def _as_name(text: str) -> str:
     """A suite's name from any text: lower case, and a dot for what a name cannot have."""
-    return re.sub(r"[^a-z0-9._-]+", ".", text.lower()).strip("._-") or "own"
+    return re.sub(r"[^a-z0-9._-]+", ".", text.lower()).strip("._-")[:MOST_OF_NAME] or "own"

@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.files import CACHE_VARIABLE, locked
+from xlir_bench.suites.names import UNFINISHED
 from xlir_bench.suites.source import Hash, other_than
 
-_UNFINISHED = ".partial"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _PAGE = (b"<!doctype html", b"<html")
@@ -38,8 +38,8 @@ class Partial:
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        self._path = target.with_name(target.name + _UNFINISHED)
-        self._note = target.with_name(target.name + _UNFINISHED + ".json")
+        self._path = target.with_name(target.name + UNFINISHED[0])
+        self._note = target.with_name(target.name + UNFINISHED[1])
 
     def __enter__(self) -> Partial:
         with self._disk():

@@ -15,9 +15,11 @@ from xlir_bench.measures import distinct as distinct_measures
 from xlir_bench.suites.beir import BeirSource
 from xlir_bench.suites.ir_dataset import IrDatasetsSource
 from xlir_bench.suites.lareqa import LareqaSource
+from xlir_bench.suites.memory import MemorySource
 from xlir_bench.suites.miracl import MiraclSource
 from xlir_bench.suites.mteb_task import MtebSource
-from xlir_bench.suites.source import Sha256, codes_of
+from xlir_bench.suites.names import check_files
+from xlir_bench.suites.source import FileSource, Sha256, codes_of
 from xlir_bench.suites.squad import SquadSource
 from xlir_bench.suites.translated import MachineTranslation, TranslatedSource
 from xlir_bench.suites.xm3600 import Xm3600Source
@@ -31,12 +33,17 @@ AnySource = Annotated[
     | Xm3600Source
     | MtebSource
     | IrDatasetsSource
-    | TranslatedSource,
+    | TranslatedSource
+    | MemorySource,
     Field(discriminator="reader"),
 ]
+MOST_OF_NAME = 120
+"""Characters of a suite's name: it is a part of names of files."""
+
 Counts = int | dict[str, int]
 Measures = Annotated[tuple[str, ...], Field(min_length=1)]
-_NAME = r"^[a-z0-9][a-z0-9._-]*$"
+SuiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=MOST_OF_NAME)]
+_OF_THE_PROGRAM = ("place", "by_layout")
 _LIBRARIES = ("mteb", "ir_datasets")
 
 
@@ -64,9 +71,17 @@ class Expectation(BaseModel):
         return dict(zip(codes_of(counts, "the table", unknown=True), counts.values(), strict=True))
 
     @staticmethod
-    def count(counts: Counts | None, code: str) -> int | None:
-        """The number expected for a language; None where nothing is."""
-        return counts.get(code) if isinstance(counts, dict) else counts
+    def count(counts: Counts | None, code: str, among: Sequence[str]) -> int | None:
+        """The number expected for a language; None where nothing is.
+
+        Args:
+            counts: one for all languages, or one per language.
+            code: the language.
+            among: the languages that one number is for: those that have queries, or documents.
+        """
+        if isinstance(counts, dict):
+            return counts.get(code)
+        return counts if code in among else None
 
 
 class Suite(BaseModel):
@@ -85,15 +100,16 @@ class Suite(BaseModel):
         source: how it is read.
         settings: per setting, the names of its measures; the first is primary.
         optional_settings: likewise, of settings that are measured only where they are asked for by name.
-        expect: published counts, checked by `suites check`.
+        expect: published counts; a collection that has others is not measured.
         machine_translated: what was translated by a machine, from what and by which; None where people wrote it all.
-        place: the folder that the declaration was found in; its files are searched there too.
-        named_by_folder: whether that folder was named, and no file in it: its files are then searched there first.
+        place: the folder that the declaration was found in; its files are searched there first. None for a suite
+            that comes with the package or a library.
+        by_layout: whether nobody declared it: it follows from the layout of the files in `place`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=_NAME)
+    name: SuiteName
     version: int = Field(ge=1)
     title: str
     description: str
@@ -106,19 +122,26 @@ class Suite(BaseModel):
     expect: Expectation = Expectation()
     machine_translated: MachineTranslation | None = None
     place: Path | None = Field(default=None, exclude=True)
-    named_by_folder: bool = Field(default=False, exclude=True)
+    by_layout: bool = Field(default=False, exclude=True)
 
     @property
     def key(self) -> str:
         """The name of a suite that travels with the package or is a library's; else the name and where it was found."""
         return self.name if self.place is None else f"{self.name} ({self.place})"
 
-    def with_measures(self, names: Sequence[str]) -> Suite:
+    def with_measures(self, names: Sequence[str] | None) -> Suite:
         """The suite with these measures in every setting, also the optional ones; the first is primary.
 
+        Args:
+            names: of measures; None keeps the suite's own.
+
         Raises:
-            InputError: one is no measure, or two are the same.
+            InputError: there is none, one is no measure, or two are the same.
         """
+        if names is None:
+            return self
+        if isinstance(names, str) or not names:
+            raise InputError("measures is a list of at least one name, such as ['nDCG@10']")
         measures = distinct_measures(names)
         return self.model_copy(
             update={
@@ -149,12 +172,14 @@ class Suite(BaseModel):
         if isinstance(content.get("languages"), dict):
             content = _with_sides(content)
         tags, source = content.get("languages"), content.get("source")
-        if not (isinstance(tags, (list, tuple)) and isinstance(source, dict)) or source.get("reader") in _LIBRARIES:
+        if not isinstance(tags, (list, tuple)) or not all(isinstance(tag, str) for tag in tags):
+            return content  # the validator of the field says what is wrong with it
+        if not isinstance(source, dict) or source.get("reader") in _LIBRARIES:
             return content
         try:
             names = {code: tag for code, tag in distinct(tags, "languages", unknown=True).items() if code != tag}
-        except (InputError, AttributeError):
-            return content  # the validator of the field says what is wrong with it
+        except InputError:
+            return content  # so it does of a tag that names no language
         if not names or not isinstance(source.get("names", {}), dict):
             return content
         return {**content, "source": {**source, "names": {**names, **source.get("names", {})}}}
@@ -182,6 +207,8 @@ class Suite(BaseModel):
     def _settings_of_the_source(self) -> Suite:
         if (problem := self.source.problem(self.languages)) is not None:
             raise ValueError(problem)
+        if isinstance(self.source, FileSource):
+            check_files(self.source.files(self.languages))
         queries, documents = self.source.sides(self.languages)
         pairs = [(x, y) for x in queries for y in documents]
         possible = {
@@ -210,7 +237,7 @@ class Group(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=_NAME)
+    name: SuiteName
     title: str
     description: str
     suites: tuple[str, ...] = Field(min_length=1)
@@ -225,6 +252,8 @@ def read_declaration(path: Path) -> Suite | Group:
     """
     content = read_yaml(path)
     group = isinstance(content, dict) and "suites" in content
+    if isinstance(content, dict) and (own := [name for name in _OF_THE_PROGRAM if name in content]):
+        raise InputError(f"{path}: not a {'group' if group else 'suite'}: {own[0]}: Extra inputs are not permitted")
     try:
         return Group.model_validate(content) if group else Suite.model_validate(content)
     except ValidationError as error:

@@ -12,6 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from xlir_bench.collection import Collection
 from xlir_bench.errors import InputError, MissingResourceError, first_problem
 from xlir_bench.languages import distinct
+from xlir_bench.suites.names import (
+    Address,
+    AddressOfFile,
+    Beginning,
+    FileName,
+    FolderName,
+    checked_part,
+    filled,
+)
 from xlir_bench.suites.stored import remember_hash
 
 T = TypeVar("T")
@@ -49,8 +58,8 @@ class Archive(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str
-    root: str = ""
+    url: Address
+    root: FolderName = ""
     sha256: Sha256 | None = None
     md5: Md5 | None = None
 
@@ -72,7 +81,7 @@ class Source(BaseModel):
     empty_documents: ClassVar[bool] = False
     """Whether collections of this kind, as published, have documents without a text."""
 
-    url: str | None = None
+    url: Address | None = None
 
     def problem(self, languages: Sequence[str]) -> str | None:
         """Why a suite in these languages cannot have this source; None where it can."""
@@ -82,21 +91,25 @@ class Source(BaseModel):
         """Of some languages, those that have queries, and those that have documents: by default all have both."""
         return tuple(languages), tuple(languages)
 
+    def independent(self, languages: Sequence[str]) -> bool:
+        """Whether what a suite in these languages has in one of them is the same if the others are not read."""
+        return self.sides(languages) == (tuple(languages), tuple(languages))
+
 
 class FileSource(Source):
     """Base of the sources that read files of one folder.
 
     Attributes:
         sha256: file name -> SHA-256 of the file as published. A file that is listed must match.
-        md5: likewise, where only that was published.
+        md5: file name -> MD5, where only that was published.
         download: address of a file, with `{file}` in it; or beginning of a file's name -> such an address.
         archive: the archive that holds the files.
         names: code of a language -> what names of files and fields have for it, where that is not the code.
     """
 
-    sha256: dict[str, Sha256] = {}
-    md5: dict[str, Md5] = {}
-    download: str | dict[str, str] | None = None
+    sha256: dict[FileName, Sha256] = {}
+    md5: dict[FileName, Md5] = {}
+    download: AddressOfFile | dict[Beginning, AddressOfFile] | None = None
     archive: Archive | None = None
     names: dict[str, str] = {}
 
@@ -107,8 +120,11 @@ class FileSource(Source):
     @field_validator("names")
     @classmethod
     def _plain_names(cls, names: dict[str, str]) -> dict[str, str]:
-        if odd := [name for name in names.values() if "/" in name or name.startswith(".")]:
-            raise ValueError(f"{odd[0]!r} cannot be the name of a language in files")
+        for name in names.values():
+            try:
+                checked_part(name)
+            except ValueError as error:
+                raise ValueError(f"{name!r:.90} cannot be the name of a language in files: {error}") from None
         return dict(zip(codes_of(names, "the table"), names.values(), strict=True))
 
     @abstractmethod
@@ -139,9 +155,9 @@ class FileSource(Source):
     def address(self, name: str) -> str | None:
         """Where a file can be downloaded by itself; None where it cannot."""
         if not isinstance(self.download, dict):
-            return self.download.replace("{file}", name) if self.download else None
+            return filled(self.download, file=name) if self.download else None
         patterns = (pattern for beginning, pattern in self.download.items() if name.startswith(beginning))
-        return next((pattern.replace("{file}", name) for pattern in patterns), None)
+        return next((filled(pattern, file=name) for pattern in patterns), None)
 
     @property
     def fetchable(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Generic, Literal, TypeVar
 from pydantic import BaseModel, TypeAdapter
 
 from xlir_bench.collection import Collection
+from xlir_bench.suites.names import OfLanguage, filled
 from xlir_bench.suites.parallel import LanguagePart, linked
 from xlir_bench.suites.source import FileSource, read_json
 
@@ -63,11 +64,11 @@ class SquadSource(FileSource):
     """
 
     reader: Literal["squad"]
-    file: str = "{language}.json"
+    file: OfLanguage = "{language}.json"
 
     def files(self, languages: Sequence[str]) -> list[str]:
         """See `FileSource.files`."""
-        return [self.file.format(language=self.called(language)) for language in languages]
+        return [filled(self.file, language=self.called(language)) for language in languages]
 
     def read(self, folder: Path, languages: Sequence[str]) -> Collection:
         """See `FileSource.read`."""

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.files import within
 
 _CHUNK = 1 << 20
 
@@ -66,8 +67,9 @@ def unpack(archive: Path, target: Path, wanted: dict[str, str], bounds: Bounds =
             if lacking:
                 raise InputError(f"{archive}: holds no {lacking[0]}; the archive is not the one that was declared")
             for name in wanted.values():
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                (Path(folder) / name).replace(target / name)
+                path = within(target, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                (Path(folder) / name).replace(path)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, NotImplementedError) as error:
         raise InputError(f"{archive}: damaged, or no archive: {error}; get it again") from None
     except OSError as error:
@@ -87,7 +89,7 @@ def _taken(archive: Path, members: Iterator[_Member], wanted: dict[str, str], fo
         if name in found:
             raise InputError(f"{archive}: {name} is in it twice; not unpacked")
         found.add(name)
-        destination = folder / wanted[name]
+        destination = within(folder, wanted[name])
         destination.parent.mkdir(parents=True, exist_ok=True)
         with member.open() as source, destination.open("wb") as sink:
             while piece := source.read(_CHUNK):

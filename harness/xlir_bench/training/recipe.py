@@ -192,7 +192,7 @@ class Recipe(_Part):
     prefixes: Prefixes = Prefixes()
     seed: Annotated[int, Field(ge=0)] = 1
     steps: Annotated[int, Field(ge=1)] | None = None
-    epochs: Annotated[float, Field(gt=0)] | None = None
+    epochs: Annotated[float, Field(gt=0, le=10**6)] | None = None
     batch: Annotated[int, Field(ge=2)] = 100
     lr: Annotated[float, Field(gt=0)] | None = None
     schedule: Literal["linear", "cosine", "constant"] = "linear"

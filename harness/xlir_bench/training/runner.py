@@ -18,7 +18,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xlir_bench import __version__
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.files import locked, replacing
 from xlir_bench.interrupts import keeps
@@ -26,6 +25,7 @@ from xlir_bench.progress import SILENT, Progress
 from xlir_bench.training.diary import Diary
 from xlir_bench.training.job import Job
 from xlir_bench.training.recipe import Recipe, settings_of
+from xlir_bench.version import __version__
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from xlir_bench.columns import ColumnDigest
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.files import replacing
+from xlir_bench.parquet_files import read_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,19 +124,12 @@ def read_pairs(paths: Sequence[Path]) -> pa.Table:
             message names file and column.
     """
     import pyarrow as pa
-    from pyarrow import parquet
 
     tables = []
     for path in paths:
         if not path.is_file():
             raise MissingResourceError(f"{path}: no such pair store; `xlir-bench pairs build` makes one")
-        try:
-            file = parquet.ParquetFile(path)
-            _check_names(path, file.schema_arrow.names)
-            table = file.read(columns=list(COLUMNS))
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path}: cannot be read as Parquet: {' '.join(str(error).split())}") from None
-        tables.append(_checked(path, table))
+        tables.append(_checked(path, read_table(path, COLUMNS)))
     return pa.concat_tables(tables) if tables else schema().empty_table()
 
 

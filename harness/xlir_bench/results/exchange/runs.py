@@ -7,14 +7,15 @@ the search.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from shutil import rmtree
 
 import numpy as np
 
 from xlir_bench.collection import SETTINGS
+from xlir_bench.files import remove_files, remove_unfinished
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.results.exchange.entry import Entry, safe_name
 from xlir_bench.results.exchange.trec import Pool, expected, judgements, pools, token, write
@@ -23,7 +24,9 @@ from xlir_bench.results.store import runs_path
 from xlir_bench.retrieval import Rankings, RankTable
 
 INDEX = "runs.json"
-"""Written last: where it is, the runs are whole."""
+"""Written last, with what the other files hold: where these are as it says, the runs are whole."""
+
+_KINDS = (".run", ".qrels")
 
 
 def write_runs(result: Result, ranks: RankTable, path: Path, depth: int, progress: Progress = SILENT) -> Path:
@@ -34,6 +37,8 @@ def write_runs(result: Result, ranks: RankTable, path: Path, depth: int, progres
     from the run for measures with a cut-off up to `depth`, and for all where a pool has no more documents. A query
     without a relevant document was not searched, unless a measure needs documents that are judged not relevant, and has
     no line then; `trec_eval -c` counts it as 0 by its judgement.
+
+    Runs of an earlier search that these do not replace are removed; no other file is.
 
     Args:
         result: whose runs they are.
@@ -52,10 +57,12 @@ def write_runs(result: Result, ranks: RankTable, path: Path, depth: int, progres
     assert ranks.rankings is not None
     folder = runs_path(path)
     (folder / INDEX).unlink(missing_ok=True)
-    for setting in SETTINGS:  # of an earlier search, perhaps in other settings
-        rmtree(folder / setting, ignore_errors=True)
+    remove_unfinished(folder, INDEX.__eq__)
     entry = Entry(result, path)
     rows = list(pools(entry, ranks, [str(score.setting) for score in result.scores]))
+    new = {f"{pool.setting}/{pool.name}{kind}" for pool in rows for kind in _KINDS}
+    for setting in SETTINGS:  # of an earlier search, perhaps in other settings
+        _remove_others(folder / setting, new)
     stage = progress.stage(f"writing runs of {result.model.name}", len(rows), "rows")
     for pool in rows:
         base = folder / pool.setting / pool.name
@@ -64,7 +71,11 @@ def write_runs(result: Result, ranks: RankTable, path: Path, depth: int, progres
             base.with_name(f"{base.name}.run"), _lines(ranks, ranks.rankings, pool, depth, safe_name(result.model.name))
         )
         stage.advance()
-    index = {**_whose(result, depth), "runs": expected(entry, rows, made_up=False)}
+    index = {
+        **_whose(result, depth),
+        "runs": expected(entry, rows, made_up=False),
+        "sha256": _digests(folder, rows),
+    }
     write(folder / INDEX, [json.dumps(index, indent=1, ensure_ascii=False, allow_nan=False), "\n"])
     return folder
 
@@ -76,7 +87,32 @@ def has_runs(result: Result, path: Path, depth: int) -> bool:
     except (OSError, ValueError):
         return False
     whose = _whose(result, depth)
-    return isinstance(found, dict) and {name: found.get(name) for name in whose} == whose
+    if not isinstance(found, dict) or {name: found.get(name) for name in whose} != whose:
+        return False
+    digests = found.get("sha256")
+    return isinstance(digests, dict) and all(
+        _digest(runs_path(path) / name) == digest for name, digest in digests.items()
+    )
+
+
+def _remove_others(folder: Path, new: set[str]) -> None:
+    """Remove the runs of a setting that are not `new`, and unfinished ones."""
+    remove_unfinished(folder, lambda name: name.endswith(_KINDS))
+    remove_files(folder, lambda name: name.endswith(_KINDS) and f"{folder.name}/{name}" not in new)
+
+
+def _digests(folder: Path, rows: Sequence[Pool]) -> dict[str, str | None]:
+    """The content of every file of some rows, by its name below the folder."""
+    names = [f"{pool.setting}/{pool.name}{kind}" for pool in rows for kind in _KINDS]
+    return {name: _digest(folder / name) for name in names}
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _whose(result: Result, depth: int) -> dict[str, object]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from xlir_bench.collection import SETTINGS, Integers, Setting
 from xlir_bench.errors import InputError
@@ -128,7 +129,7 @@ def pools(entry: Entry, ranks: RankTable, settings: Sequence[str]) -> Iterator[P
     """
     others = ranks.not_relevant
     gains = ranks.gain if others is None else np.append(ranks.gain, others.gain)
-    if not np.array_equal(gains, np.rint(gains)):
+    if first_fraction(gains) is not None:
         raise InputError(f"{entry.path}: a gain is not a whole number; TREC's judgements know whole numbers only")
     measured = {score.setting for score in entry.result.scores}
     for setting in SETTINGS:
@@ -154,6 +155,12 @@ def _others(ranks: RankTable, row: Row) -> Integers:
     if row.document_language != WHOLE_POOL:
         inside &= others.document_language == row.document_language
     return np.flatnonzero(inside)
+
+
+def first_fraction(gain: npt.NDArray[np.float64]) -> float | None:
+    """The first gain that is no whole number; None where all are."""
+    wrong = gain[gain != np.rint(gain)]
+    return float(wrong[0]) if len(wrong) else None
 
 
 def judgements(ranks: RankTable, pool: Pool) -> Iterator[str]:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xlir_bench import __version__
 from xlir_bench.encoders.audited import (
     AuditedFile,
     AuditedSuite,
@@ -23,6 +22,7 @@ from xlir_bench.training.audit.index import SIDES, SuiteIndex
 from xlir_bench.training.audit.rules import ALIKE_IN_LENGTH, COVERED, NEAR, SHINGLE_WORDS, VERBATIM_GRAMS
 from xlir_bench.training.audit.scan import Scan, TrainingText
 from xlir_bench.training.audit.units import Ints
+from xlir_bench.version import __version__
 
 LEAKS = ("verbatim", "covered", "near", "equal")
 _MOST_FINDINGS = 1000

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from xlir_bench.errors import InputError, MissingResourceError, at
 from xlir_bench.languages import is_listed
+from xlir_bench.parquet_files import pieces, read_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -211,26 +212,23 @@ def _is_tag(name: str) -> bool:
 
 
 def _of_parquet(path: Path, number: int) -> Iterator[Row]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        file = parquet.ParquetFile(path)
-        names = [field.name for field in file.schema_arrow if _is_text(field.type)]
-        if not names:
-            raise InputError(f"{path}: no column of texts; there are {', '.join(file.schema_arrow.names) or 'none'}")
-        row = 0
-        for batch in file.iter_batches(batch_size=8192, columns=names):
-            for record in batch.to_pylist():
-                row += 1
-                yield _strings(record, number, row)
-    except pa.ArrowException as error:
-        raise InputError(f"{path}: cannot be read as Parquet: {' '.join(str(error).split())}") from None
+    schema = read_schema(path)
+    names = [field.name for field in schema if _is_text(field.type)]
+    if not names:
+        raise InputError(f"{path}: no column of texts; there are {', '.join(schema.names) or 'none'}")
+    row = 0
+    for batch in pieces(path, names):
+        for record in batch.to_pylist():
+            row += 1
+            yield _strings(record, number, row)
 
 
 def _is_text(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if pa.types.is_struct(kind):
+        return any(_is_text(field.type) for field in kind)
+    inner = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_dictionary)
+    if any(is_kind(kind) for is_kind in inner):
         return _is_text(kind.value_type)
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

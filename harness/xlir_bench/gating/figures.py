@@ -9,7 +9,7 @@ import numpy as np
 from xlir_bench.analysis import Run
 from xlir_bench.analysis.questions import Column, Floats, Questions, ends
 from xlir_bench.errors import InputError
-from xlir_bench.gate.verdict import EVERY, Figure
+from xlir_bench.gating.verdict import EVERY, Figure
 from xlir_bench.measures import parse, statistics
 from xlir_bench.retrieval.ranks import Row
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from xlir_bench.errors import InputError
-from xlir_bench.gate.policy import ANY, PRIMARY, Budget, Languages, Policy, Rule
-from xlir_bench.gate.verdict import EVERY, Figure
+from xlir_bench.gating.policy import ANY, PRIMARY, Budget, Languages, Policy, Rule
+from xlir_bench.gating.verdict import EVERY, Figure
 from xlir_bench.measures import parse
 from xlir_bench.results import Result
 

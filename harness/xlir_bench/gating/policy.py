@@ -15,7 +15,7 @@ from xlir_bench.languages import distinct
 from xlir_bench.measures import parse
 from xlir_bench.yaml_files import read_yaml
 
-DEFAULT_POLICY: Final = Path(str(resources.files("xlir_bench.gate") / "policy.yaml"))
+DEFAULT_POLICY: Final = Path(str(resources.files("xlir_bench.gating") / "policy.yaml"))
 """The policy that travels with the package."""
 
 ANY: Final = "*"

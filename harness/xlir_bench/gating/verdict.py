@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from xlir_bench.gate.policy import Budget
+from xlir_bench.gating.policy import Budget
 
 Verdict = Literal["passed", "unproven", "loss", "floor", "missing"]
 """Of a check. "unproven": more is lost than the budget, but no more than chance may take; the last three fail."""
@@ -98,7 +98,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Report:
+class GateReport:
     """Everything the gate found.
 
     Attributes:

@@ -10,10 +10,10 @@ import numpy as np
 from xlir_bench.analysis import Run, warn_of_similarities
 from xlir_bench.analysis.latex import figure as written
 from xlir_bench.errors import InputError
-from xlir_bench.gate.checks import Asked, expand
-from xlir_bench.gate.figures import Loss, Pair, intervals, p_values
-from xlir_bench.gate.policy import Policy
-from xlir_bench.gate.verdict import Check, Figure, Report, Side, Verdict
+from xlir_bench.gating.checks import Asked, expand
+from xlir_bench.gating.figures import Loss, Pair, intervals, p_values
+from xlir_bench.gating.policy import Policy
+from xlir_bench.gating.verdict import Check, Figure, GateReport, Side, Verdict
 from xlir_bench.measures import parse, statistics
 from xlir_bench.results import Result, distinct_names, name_of_data
 
@@ -31,7 +31,7 @@ class Evidence:
     adjusted_p: float | None = None
 
 
-def gate(candidate: Sequence[Run], baseline: Sequence[Run], policy: Policy) -> Report:
+def gate(candidate: Sequence[Run], baseline: Sequence[Run], policy: Policy) -> GateReport:
     """Hold a candidate's runs against a baseline's.
 
     A check fails where the loss passes the budget and the paired randomisation test by question, Holm-adjusted over
@@ -63,7 +63,9 @@ def gate(candidate: Sequence[Run], baseline: Sequence[Run], policy: Policy) -> R
             checks.append(Check(one.figure, "missing", missing[one.figure], one.budget, one.floor))
         else:
             checks.append(_judged(one, pairs[one.figure.suite], tested.get(one.figure), policy.alpha))
-    return Report(_side(candidate), _side(baseline), policy.alpha, tuple(checks), same_ranks=_same_ranks(mine, theirs))
+    return GateReport(
+        _side(candidate), _side(baseline), policy.alpha, tuple(checks), same_ranks=_same_ranks(mine, theirs)
+    )
 
 
 _Names = Mapping[tuple[str, str], str]

@@ -6,12 +6,12 @@ import re
 from itertools import groupby
 from xml.etree import ElementTree
 
-from xlir_bench.gate.verdict import Check, Report
+from xlir_bench.gating.verdict import Check, GateReport
 
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def junit(report: Report) -> str:
+def junit(report: GateReport) -> str:
     """The document. Checks that chance may explain pass, with the doubt as their output."""
     root = ElementTree.Element("testsuites", name="xlir-bench gate")
     _count(root, report.checks)

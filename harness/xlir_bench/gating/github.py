@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xlir_bench.analysis.latex import figure as written
-from xlir_bench.gate.verdict import Check, Report
+from xlir_bench.gating.verdict import Check, GateReport
 
 SHOWN = 10
 """Annotations of one kind that GitHub takes from a step; it drops the others."""
@@ -23,7 +23,7 @@ _WORDS = {
 _MARKUP = frozenset("&<>\"'\\`*_{}[]()#+!|~$@:/")
 
 
-def workflow_commands(report: Report) -> Iterator[str]:
+def workflow_commands(report: GateReport) -> Iterator[str]:
     """Workflow commands, a line each: errors for what failed, warnings for what chance may explain."""
     if report.notice is not None:
         yield f"::warning title=gate::{_data(report.notice)}"
@@ -38,7 +38,7 @@ def workflow_commands(report: Report) -> Iterator[str]:
             yield f"::{level} title=gate::{_data(f'and {more + 1} more checks')}"
 
 
-def summary(report: Report) -> str:
+def summary(report: GateReport) -> str:
     """Markdown: the outcome and a table, what failed first."""
     order = {"loss": 0, "floor": 0, "missing": 0, "unproven": 1, "passed": 2}
     checks = sorted(report.checks, key=lambda check: order[check.verdict])

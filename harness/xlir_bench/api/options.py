@@ -1,0 +1,156 @@
+"""The options of `evaluate`: those of `xlir-bench run`, by the same names."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from xlir_bench.encoders import Options, VectorCache
+from xlir_bench.engines import Streaming
+from xlir_bench.errors import InputError
+
+if TYPE_CHECKING:
+    from xlir_bench.encoders import Similarity
+    from xlir_bench.encoders.checkpoint import Backend, Pooling, Precision
+
+
+class ModelOptions(TypedDict, total=False):
+    """What is decided about a model over what it declares; see docs/encoders.md.
+
+    Attributes:
+        device: "cpu", "cuda", "cuda:1", "mps"; the best there is by default. Not for an object, which is where it is.
+        precision: of weights and computation; "auto" takes half where the device gains by it.
+        backend: of a sentence-transformers model in a folder.
+        batch_tokens: tokens per batch, padding included.
+        trust_remote_code: run code that comes with the model, and read pickled weights.
+        cache_as: type of stored vectors; "float16" rounds all vectors of the run.
+        similarity: how vectors are compared; what the model declares by default.
+        query_prompt, document_prompt: text put before each query or document; "" for none.
+        query_prompt_name, document_prompt_name: which of the model's own prompts is put there.
+        pooling: of a checkpoint of transformers.
+        max_length: tokens after which a text is cut.
+        truncate_dim: dimensions of each vector that are kept.
+        registry: take prompts from mteb's registry where a checkpoint has none; True by default.
+    """
+
+    device: str | None
+    precision: Precision | Literal["auto"] | None
+    backend: Backend | None
+    batch_tokens: int | None
+    trust_remote_code: bool
+    cache_as: Literal["float32", "float16"]
+    similarity: Similarity | None
+    query_prompt: str | None
+    document_prompt: str | None
+    query_prompt_name: str | None
+    document_prompt_name: str | None
+    pooling: Pooling | None
+    max_length: int | None
+    truncate_dim: int | None
+    registry: bool
+
+
+class EvaluateOptions(ModelOptions, total=False):
+    """`ModelOptions`, and where data, vectors and results are.
+
+    Attributes:
+        name: what results call the model.
+        data: folder searched first for a suite's files.
+        query_language, document_language: of a folder whose queries and documents are in different languages.
+        cache: read and keep vectors of earlier runs; True by default for a model that is given by its id, and False for
+            an object, which may change from one call to the next.
+        output: folder that results are written to, with a page of all of them; a result that an earlier run finished
+            there is taken from it. None writes nothing.
+        top_k: also write the first documents of every ranking as TREC runs; needs `output`.
+        overwrite: replace a file at a result's path that this release cannot read as a result.
+        shard_size, keep_embeddings, records, engine: how a corpus is streamed that is not to be held in memory; see
+            docs/scale.md.
+        progress: draw a bar per stage on standard error.
+    """
+
+    name: str | None
+    data: str | Path | None
+    query_language: str | None
+    document_language: str | tuple[str, ...] | list[str] | None
+    cache: bool | None
+    output: str | Path | None
+    top_k: int | None
+    overwrite: bool
+    shard_size: int | None
+    keep_embeddings: str | Path | None
+    records: str | Path | None
+    engine: Literal["local", "ray"] | None
+    progress: bool
+
+
+_KNOWN = frozenset(EvaluateOptions.__annotations__) | frozenset(ModelOptions.__annotations__)
+_STREAMING = ("shard_size", "keep_embeddings", "records", "engine")
+
+
+def check_names(options: EvaluateOptions) -> None:
+    """Refuse options that do not exist, with the nearest that do.
+
+    Raises:
+        InputError: there is one.
+    """
+    from xlir_bench.errors import unknown_name
+
+    for name in options:
+        if name not in _KNOWN:
+            raise unknown_name("option", name, _KNOWN, "see xlir_bench.EvaluateOptions")
+
+
+def encoder_options(options: EvaluateOptions) -> Options:
+    """The part that `encoders.Options` holds."""
+    given: dict[str, Any] = {
+        name: value
+        for name, value in options.items()
+        if name in ModelOptions.__annotations__ and name not in ("device", "cache_as") and value is not None
+    }
+    return Options(**given, stored_as=options.get("cache_as", "float32"))
+
+
+def storage_of_vectors(options: EvaluateOptions, model_id: str | None) -> VectorCache | Streaming | None:
+    """Where vectors are kept, and how a corpus is streamed if any option says so.
+
+    Args:
+        options: as given.
+        model_id: the id that the model was given by; None for an object.
+
+    Raises:
+        InputError: an engine of several processes for a model that only this one holds.
+    """
+    keeping = options.get("cache")
+    kept = model_id is not None if keeping is None else keeping
+    cache = VectorCache(stored_as=options.get("cache_as", "float32")) if kept else None
+    given: dict[str, Any] = {name: options.get(name) for name in _STREAMING if options.get(name) is not None}
+    if not given:
+        return cache
+    engine = given.pop("engine", None)
+    if "keep_embeddings" in given:
+        given["keep"] = str(given.pop("keep_embeddings"))
+    if "records" in given:
+        given["records"] = str(given["records"])
+    if engine == "ray":
+        given["engine"] = _ray(model_id, options)
+    return Streaming(**given, cache=cache)
+
+
+def _ray(model_id: str | None, options: EvaluateOptions) -> Any:  # noqa: ANN401 (an `Engine`, whose module loads much)
+    from xlir_bench.encoders import resolve
+    from xlir_bench.engines import RayEngine
+
+    if model_id is None:
+        raise InputError("engine 'ray' needs a model that its workers can load: give an id instead of an object")
+    device = options.get("device")
+    return RayEngine(partial(resolve, _from_anywhere(model_id), options=encoder_options(options)), device)
+
+
+def _from_anywhere(model_id: str) -> str:
+    """The id as a process in another folder has to give it."""
+    from xlir_bench.encoders import bundled
+
+    place, colon, factory = model_id.rpartition(":") if ".py:" in model_id else (model_id, "", "")
+    path = Path(place)
+    return f"{path.resolve()}{colon}{factory}" if model_id not in bundled() and path.exists() else model_id

@@ -1,0 +1,1 @@
+"""xlir-bench inside other libraries: an evaluator for sentence-transformers' trainer, and tasks for mteb."""

@@ -1,0 +1,239 @@
+"""Several runs and what they leave in one folder: nothing of one is lost to another, and what is damaged is mended."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xlir_bench.analysis.verified import load_verified
+from xlir_bench.collection import Collection
+from xlir_bench.encoders import Model, ModelInfo
+from xlir_bench.errors import InputError
+from xlir_bench.evaluation import Output, run
+from xlir_bench.files import alone_in
+from xlir_bench.leaderboard import build, gather, rebuild
+from xlir_bench.results import leaders_path, load_result, ranks_path
+from xlir_bench.suites import find, load
+
+LANGUAGES = ["de", "en"]
+
+
+class Letters:
+    """How often each letter occurs, and a number by which models differ."""
+
+    def __init__(self, number=0):
+        self.number = number
+
+    def encode(self, texts, *, role, languages):
+        vectors = np.full((len(texts), 33), self.number, np.float32)
+        for row, text in enumerate(texts):
+            for sign in text:
+                vectors[row, ord(sign) % 32] += 1
+        return vectors
+
+
+class Refuses:
+    """Fails the test that encodes with it."""
+
+    def encode(self, texts, *, role, languages):
+        raise AssertionError("encoded")
+
+
+def model(number=0, retriever=None) -> Model:
+    return Model(ModelInfo(f"letters-{number}", f"letters-{number}", f"{number:064x}"), retriever or Letters(number))
+
+
+def mini(settings=None):
+    suite = find("xlir-mini").narrowed(settings)
+    return suite, load(suite, None, LANGUAGES)
+
+
+def test_runs_of_other_settings_in_one_folder_stand_beside_each_other(tmp_path):
+    run(model(1), *mini(["monolingual"]), tmp_path)
+    run(model(2), *mini(["multilingual"]), tmp_path)
+    run(model(3), *mini(), tmp_path)
+    for _ in range(2):
+        page, found = rebuild(tmp_path)
+        assert len(found.entrants) == 3
+        assert not found.problems
+        assert all(f"letters-{number}" in page.read_text() for number in (1, 2, 3))
+
+
+@pytest.mark.parametrize("part", ["ranks", "leaders", "result", "run", "qrels", "index"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "empty", "of-another"])
+def test_whatever_is_damaged_beside_a_result_is_mended_by_the_next_run(tmp_path, part, damage):
+    suite, collection = mini()
+    where = Output(tmp_path / "a", 3)
+    kept = run(model(), suite, collection, where)
+    other = run(model(7), suite, collection, Output(tmp_path / "b", 3))
+    assert not run(model(0, Refuses()), suite, collection, where).measured_now
+
+    def found(saved):
+        return {
+            "ranks": ranks_path(saved.path),
+            "leaders": leaders_path(saved.path),
+            "result": saved.path,
+            "run": saved.runs / "multilingual" / "de-all.run",
+            "qrels": saved.runs / "cross-lingual" / "de-en.qrels",
+            "index": saved.runs / "runs.json",
+        }[part]
+
+    path, whole = found(kept), found(kept).read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif (content := found(other).read_bytes()) == whole:
+        return  # judgements are the same whoever ranks
+    else:
+        path.write_bytes(content)
+    if part == "result" and damage in {"cut", "empty"}:
+        with pytest.raises(InputError, match="overwrite"):
+            run(model(), suite, collection, where)
+        where = Output(where.folder, 3, overwrite=True)
+    assert run(model(), suite, collection, where).measured_now
+    if part != "result":
+        assert path.read_bytes() == whole
+    assert not run(model(0, Refuses()), suite, collection, where).measured_now
+
+
+def test_files_that_are_not_ours_outlive_new_runs_and_links_are_not_followed(tmp_path):
+    suite, collection = mini()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine-all.run").write_text("mine")
+    kept = run(model(), suite, collection, Output(tmp_path / "out", 3))
+    (kept.runs / "monolingual" / "notes.txt").write_text("mine")
+    (kept.runs / "monolingual" / "inner.run").mkdir()
+    (kept.runs / "monolingual" / "fr-fr.run").symlink_to(elsewhere / "mine-all.run")
+    (kept.runs / "monolingual" / "xx-xx.run").write_text("left by an earlier search")
+    narrow, small = mini(["multilingual"])
+    (kept.runs / "cross-lingual").rename(tmp_path / "moved")
+    (kept.runs / "cross-lingual").symlink_to(elsewhere)
+    run(model(), narrow, small, Output(tmp_path / "out", 3))
+    assert (elsewhere / "mine-all.run").read_text() == "mine"
+    assert sorted(path.name for path in (kept.runs / "monolingual").iterdir()) == [
+        "fr-fr.run",
+        "inner.run",
+        "notes.txt",
+    ]
+    page = rebuild(tmp_path / "out")[0]
+    for name in ("suite-mine-0123abcd.html", "mine.html"):
+        (elsewhere / name).write_text("mine")
+    (page.parent / "pages").rename(tmp_path / "pages")
+    (page.parent / "pages").symlink_to(elsewhere)
+    rebuild(tmp_path / "out")
+    assert (elsewhere / "suite-mine-0123abcd.html").read_text() == "mine"
+
+
+def test_gains_that_judgements_of_trec_cannot_say_are_refused_before_anything_is_encoded(tmp_path):
+    suite, collection = mini()
+    judgements = collection.judgements
+    halves = type(judgements)(judgements.query, judgements.document, judgements.gain + 0.5)
+    graded = Collection(collection.queries, collection.documents, halves, collection.questions)
+    with pytest.raises(InputError, match=r"gain of 1\.5.*without --top-k"):
+        run(model(0, Refuses()), suite, graded, Output(tmp_path, 3))
+
+
+@pytest.mark.parametrize("date", ["-1", "1" + "0" * 30, "soon", "1e3", "999999999999", "\N{ARABIC-INDIC DIGIT ONE}"])
+def test_a_date_that_is_none_is_one_short_line_and_nothing_is_written(tmp_path, monkeypatch, date):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", date)
+    with pytest.raises(InputError, match=r"SOURCE_DATE_EPOCH=.*whole seconds") as refusal:
+        build([], tmp_path / "site")
+    assert len(str(refusal.value)) < 150
+    assert not (tmp_path / "site").exists()
+
+
+BESIDE = """
+import sys, time
+from pathlib import Path
+folder, number, of, settings = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4].split()
+sys.path.insert(0, sys.argv[5])
+from test_one_folder import Output, mini, model, rebuild, run
+suite, collection = mini(settings or None)
+(folder / "ready").mkdir(exist_ok=True)
+(folder / "ready" / sys.argv[6]).touch()
+while len(list((folder / "ready").iterdir())) < of:
+    time.sleep(0.01)
+for _ in range(3):
+    run(model(number), suite, collection, Output(folder / "out", 3, overwrite=True))
+rebuild(folder / "out", analysis=False)
+"""
+
+
+def test_runs_at_once_in_one_folder_lose_nothing_of_each_other(tmp_path):
+    """Two models, and one of them in other settings too: every result follows from its ranks, and all are shown."""
+    tasks = [(1, ""), (2, "monolingual"), (2, "multilingual"), (2, "")]
+    here = Path(__file__).parent
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", BESIDE, tmp_path, str(number), str(len(tasks)), settings, here, str(at)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for at, (number, settings) in enumerate(tasks)
+    ]
+    said = [process.communicate(timeout=280)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(tasks), said
+    tmp_path = tmp_path / "out"
+    for number in (1, 2):
+        path = tmp_path / f"letters-{number}" / "xlir-mini.json"
+        result, _ = load_verified(path, analysis=True)
+        index = json.loads((path.with_suffix(".runs") / "runs.json").read_text())
+        assert index["settings"] == sorted({score.setting for score in result.scores})
+        files = {str(at.relative_to(path.with_suffix(".runs"))) for at in path.with_suffix(".runs").rglob("*-*.*")}
+        assert files == {row[kind] for row in index["runs"] for kind in ("run", "qrels")}
+    found = gather([tmp_path])
+    assert not found.problems
+    assert not found.refused
+    shown = json.loads((tmp_path / "leaderboard.json").read_text())
+    assert all(f"letters-{number}" in json.dumps(shown) for number in (1, 2))
+    linked = set(re.findall(r"pages/(?:suite|encoder)-[a-z0-9-]+\.html", (tmp_path / "index.html").read_text()))
+    written = {str(path.relative_to(tmp_path)) for path in (tmp_path / "pages").iterdir()}
+    assert linked
+    assert linked <= written
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_a_run_on_other_data_beside_this_one_is_kept(tmp_path):
+    suite, collection = mini()
+    small = load(suite, None, ["fi", "sw"])
+
+    class Beside(Letters):
+        done = False
+
+        def encode(self, texts, *, role, languages):
+            if not Beside.done:
+                Beside.done = True
+                run(model(), suite, small, tmp_path)
+            return super().encode(texts, role=role, languages=languages)
+
+    kept = run(model(0, Beside()), suite, collection, tmp_path)
+    languages = {load_result(path).suite.languages for path in kept.path.parent.glob("*.json")}
+    assert languages == {collection.languages, small.languages}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no flock")
+def test_a_folder_is_anothers_until_its_process_has_ended(tmp_path):
+    script = (
+        "import sys, time; from pathlib import Path; from xlir_bench.files import alone_in\n"
+        "with alone_in(Path(sys.argv[1])): print('in', flush=True); sys.stdin.read(1); Path(sys.argv[1], 'x').touch()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout.readline() == "in\n"
+    other.stdin.write("x")
+    other.stdin.flush()
+    with alone_in(tmp_path):
+        assert (tmp_path / "x").exists()
+    assert other.wait(60) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
