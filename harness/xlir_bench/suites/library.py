@@ -98,9 +98,7 @@ def library(package: str, wanted: str) -> ModuleType:
         return import_module(package)
     except ImportError as error:
         extra = package.partition(".")[0]
-        raise MissingResourceError(
-            f"{wanted} needs the package {extra} ({error}): pip install 'xlir-bench[{extra}]'"
-        ) from None
+        raise MissingResourceError(f"{wanted} needs the package {extra} ({error}): pip install {extra}") from None
 
 
 @contextmanager
