@@ -20,7 +20,7 @@ from xlir_bench.encoders import Model, ModelInfo
 from xlir_bench.engines import Streaming
 from xlir_bench.errors import InputError
 from xlir_bench.evaluation import Output, evaluate, run
-from xlir_bench.gate import Policy, Rule, gate
+from xlir_bench.gating import Policy, Rule, gate
 from xlir_bench.measures import distinct
 from xlir_bench.results import judged_path, load_ranks, load_result, ranks_path
 from xlir_bench.results.exchange import Entry, write_trec
