@@ -46,7 +46,7 @@ COMPUTED = {
     "Rprec": ["Rprec", "Rprec(rel=2)", "Rprec(judged_only=True)"],
     "RPrec": ["RPrec"],
     "IPrec": ["IPrec@0.0", "IPrec@0.1", "IPrec@0.55", "IPrec@1.0", "IPrec(judged_only=True)@0.5"],
-    "ERR": ["ERR@1", "ERR@3", "ERR@20"],
+    "ERR": ["ERR@3", "ERR@20"],
     "Judged": ["Judged@1", "Judged@5", "Judged@50", "Judged"],
     "Bpref": ["Bpref", "Bpref(rel=2)"],
     "BPref": ["BPref"],
@@ -188,7 +188,7 @@ def assert_equal(names, collection, scores, coarse=()):
         assert ours == pytest.approx(said[ir_measures.parse_measure(name)], abs=1e-5 if name in coarse else 1e-6), name
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(collections(), st.lists(st.sampled_from([-1.0, 0.0]), min_size=21, max_size=21))
 def test_values_equal_those_of_ir_measures(given_collection, signs):
     collection, scores = given_collection
@@ -201,7 +201,7 @@ def test_values_equal_those_of_ir_measures(given_collection, signs):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("cwl") is None, reason="needs the extra `test`: cwl-eval")
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(collections())
 def test_values_of_user_models_equal_those_of_cwl_eval(given_collection):
     names = [name for examples in USER_MODELS.values() for name in examples]

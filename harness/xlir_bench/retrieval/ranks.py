@@ -265,9 +265,13 @@ class RankTable:
     def _sizes(self, queries: Integers, pool: str, documents: int) -> npt.NDArray[np.float64]:
         """How long the rankings of some queries are; (queries,)."""
         sizes = np.full(len(queries), float(documents))
-        for number, counts in self.left_out.items():
-            fewer = sum(counts) if pool == WHOLE_POOL else counts[self.languages.index(pool)]
-            sizes[queries == number] -= fewer
+        if self.left_out and len(queries):
+            numbers = np.array(list(self.left_out), dtype=np.int64)
+            counts = np.array(list(self.left_out.values()))
+            fewer = counts.sum(axis=1) if pool == WHOLE_POOL else counts[:, self.languages.index(pool)]
+            at = np.minimum(np.searchsorted(queries, numbers), len(queries) - 1)
+            here = queries[at] == numbers
+            sizes[at[here]] -= fewer[here]
         return sizes
 
 
