@@ -18,20 +18,34 @@ def static_model() -> SentenceTransformer:
     return SentenceTransformer(str(folder("submissions") / "xlir-hybrid-static"), device="cpu")
 
 
-@pytest.fixture(scope="module")
-def evaluated(static_model):
-    results = mteb.evaluate(static_model, tasks=tasks(["xlir-mini"], languages=LANGUAGES), cache=None)
+def by_mteb(model, languages):
+    results = mteb.evaluate(model, tasks=tasks(["xlir-mini"], languages=languages), cache=None)
     return {one["hf_subset"]: one for one in results.task_results[0].scores["test"]}
 
 
-def test_every_pair_has_the_figure_that_evaluate_gives(static_model, evaluated):
-    ours = xb.evaluate(static_model, "xlir-mini", languages=LANGUAGES, measures=["AP", "nDCG@10", "R@100"])
+@pytest.fixture(scope="module")
+def evaluated(static_model):
+    return by_mteb(static_model, LANGUAGES)
+
+
+def assert_same_in_every_pair(evaluated, model, languages):
+    ours = xb.evaluate(model, "xlir-mini", languages=languages, measures=["AP", "nDCG@10", "R@100"])
     table = ours.to_pandas()
-    assert len(evaluated) == 9 + 3
+    assert len(evaluated) == len(languages) ** 2 + len(languages)
+    assert len(table) == 3 * len(evaluated)
     for row in table.itertuples():
         subset = f"{row.query_language}-{'all' if row.document_language == '*' else row.document_language}"
         key = {"AP": "ap", "nDCG@10": "ndcg_at_10", "R@100": "recall_at_100"}[row.measure]
         assert evaluated[subset][key] == pytest.approx(row.value, abs=1e-6)
+
+
+def test_every_pair_has_the_figure_that_evaluate_gives(static_model, evaluated):
+    assert_same_in_every_pair(evaluated, static_model, LANGUAGES)
+
+
+def test_real_weights_have_the_same_figures_in_mteb(minilm):
+    model = SentenceTransformer(str(minilm), device="cpu")
+    assert_same_in_every_pair(by_mteb(model, ["de", "en"]), model, ["de", "en"])
 
 
 def test_figures_of_bias_come_with_the_pool_of_all_languages(static_model, evaluated):
