@@ -5,7 +5,7 @@ from __future__ import annotations
 import yaml
 from guarded import fuzz
 from hostile import content_of, documents
-from xlir_bench.gate import read_policy
+from xlir_bench.gating import read_policy
 
 from xlir_bench.encoders import manifest
 from xlir_bench.errors import XlirError
