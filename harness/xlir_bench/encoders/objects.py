@@ -33,6 +33,7 @@ from xlir_bench.errors import InputError
 from xlir_bench.external_code import external_code
 
 _METHODS = ("encode", "encode_queries")
+_LIBRARIES = frozenset({"sentence_transformers", "torch", "transformers"})
 
 
 class FunctionEncoder:
@@ -120,7 +121,7 @@ def _of_object(made: Foreign, device: str | None, options: Options) -> Model:
         prompts=loaded.prompts,
         similarity=loaded.similarity,
         details={**loaded.fingerprint_fields, **loaded.details},
-        verify_stored=True,
+        verify_stored=not (known and _of_libraries(made)),
     )
     fields = VectorFields(str(loaded.details["adapter"]), digest_of(who, content), loaded.fingerprint_fields)
     model = Model(identified(info, fields), loaded.encoder)
@@ -144,6 +145,11 @@ def _loaded(made: Foreign, who: str, options: Options) -> Loaded:
         prompts = {"query": "", "document": ""}
         return Loaded(FunctionEncoder(made), prompts, settings.similarity or undeclared(who), {}, details)
     return adapted(made, who, settings)
+
+
+def _of_libraries(model: Foreign) -> bool:
+    """Whether all parts of a torch module are of libraries, so that weights and configurations tell what it does."""
+    return all(type(part).__module__.partition(".")[0] in _LIBRARIES for part in model.modules())
 
 
 def _called(made: Foreign) -> str:
