@@ -5,10 +5,10 @@ from __future__ import annotations
 import yaml
 from guarded import fuzz
 from hostile import content_of, documents
-from xlir_bench.gating import read_policy
 
 from xlir_bench.encoders import manifest
 from xlir_bench.errors import XlirError
+from xlir_bench.gating import read_policy
 from xlir_bench.suites import load
 from xlir_bench.suites.fetch import pins
 from xlir_bench.suites.schema import Suite, read_declaration
