@@ -17,18 +17,12 @@ from xlir_bench.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from xlir_bench.analysis import Comparison, Difference, QueryDifference, Standing
-    from xlir_bench.api import (
-        Collection,
-        EvaluateOptions,
-        Result,
-        Results,
-        Site,
-        compare,
-        evaluate,
-        gate,
-        load,
-        report,
-    )
+    from xlir_bench.api.collection import Collection
+    from xlir_bench.api.evaluating import evaluate
+    from xlir_bench.api.options import EvaluateOptions
+    from xlir_bench.api.pages import Site, report
+    from xlir_bench.api.reports import compare, gate
+    from xlir_bench.api.result import Result, Results, load
     from xlir_bench.errors import InputError, InternalError, MissingResourceError, XlirError
     from xlir_bench.gating import GateReport
     from xlir_bench.results import Bias
@@ -57,18 +51,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "api": (
-        "Collection",
-        "EvaluateOptions",
-        "Result",
-        "Results",
-        "Site",
-        "compare",
-        "evaluate",
-        "gate",
-        "load",
-        "report",
-    ),
+    "api.collection": ("Collection",),
+    "api.evaluating": ("evaluate",),
+    "api.options": ("EvaluateOptions",),
+    "api.pages": ("Site", "report"),
+    "api.reports": ("compare", "gate"),
+    "api.result": ("Result", "Results", "load"),
     "analysis": ("Comparison", "Difference", "QueryDifference", "Standing"),
     "errors": ("InputError", "InternalError", "MissingResourceError", "XlirError"),
     "gating": ("GateReport",),

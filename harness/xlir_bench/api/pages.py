@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xlir_bench import leaderboard
 from xlir_bench.errors import InputError
 
 
@@ -39,6 +38,8 @@ def report(results: str | Path | Sequence[str | Path], output: str | Path, *, ur
     """
     if url is not None and not url.startswith(("https://", "http://")):
         raise InputError(f"url {url}: an address such as https://example.org/leaderboard was expected")
+    from xlir_bench import leaderboard
+
     places = [results] if isinstance(results, str | Path) else list(results)
     found = leaderboard.gather([Path(place) for place in places])
     index = leaderboard.build(found.entrants, Path(output), alignments=found.alignments, address=url)
@@ -47,5 +48,7 @@ def report(results: str | Path | Sequence[str | Path], output: str | Path, *, ur
 
 def page_of(output: Path) -> Site:
     """The page of all results in a folder, written into it; intervals and bias are not computed again."""
+    from xlir_bench import leaderboard
+
     index, found = leaderboard.rebuild(output, analysis=False)
     return Site(index, (*found.problems, *found.refused), found.refused)

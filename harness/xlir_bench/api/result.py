@@ -14,7 +14,6 @@ from xlir_bench.analysis.questions import Questions, ends
 from xlir_bench.api.pages import page_of
 from xlir_bench.errors import InputError
 from xlir_bench.files import alone_in
-from xlir_bench.leaderboard import fragment
 from xlir_bench.results import (
     Bias,
     claim,
@@ -207,6 +206,8 @@ class Result:
         return plots.plot(self, kind)
 
     def _repr_html_(self) -> str:
+        from xlir_bench.leaderboard import fragment
+
         return fragment(self.stored)
 
     def __repr__(self) -> str:

@@ -29,7 +29,7 @@ def command(results: tuple[Path, ...], suite: str | None, as_json: bool, as_late
     A and the later as B: difference B - A, its 95 % interval, and p, adjusted over the table. The unit is the question
     with all its language versions.
     """
-    from xlir_bench.api import compare
+    from xlir_bench.api.reports import compare
     from xlir_bench.errors import InputError
 
     if as_json and as_latex:

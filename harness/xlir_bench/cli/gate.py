@@ -67,7 +67,7 @@ def command(
 
     Exit codes: 0 the candidate passes, 1 it does not, 2 the input is wrong, 3 something is missing.
     """
-    from xlir_bench.api import gate
+    from xlir_bench.api.reports import gate
     from xlir_bench.files import replacing
     from xlir_bench.gating import junit
 

@@ -14,7 +14,7 @@ from xlir_bench.cli.globals import set_offline, show_traceback
 from xlir_bench.errors import XlirError, explained
 
 if TYPE_CHECKING:
-    from xlir_bench.api import EvaluateOptions, ModelOptions
+    from xlir_bench.api.options import EvaluateOptions, ModelOptions
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -29,7 +29,7 @@ def command(results: tuple[Path, ...], output: Path, url: str | None) -> None:
     is named on stderr and left out, as is a submission that cannot be used; the site of the others is written. Exit
     code 2 if a result that is not part of a submission was left out.
     """
-    from xlir_bench.api import report
+    from xlir_bench.api.pages import report
 
     site = report(results, output, url=url)
     for problem in site.left_out:

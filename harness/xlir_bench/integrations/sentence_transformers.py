@@ -9,7 +9,9 @@ from typing import Any, Unpack
 
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 
-from xlir_bench.api import Collection, ModelOptions, evaluate
+from xlir_bench.api.collection import Collection
+from xlir_bench.api.evaluating import evaluate
+from xlir_bench.api.options import ModelOptions
 from xlir_bench.errors import InputError
 from xlir_bench.measures import parse
 
