@@ -1,4 +1,4 @@
-"""The examples of README.md, docs/api.md and the docstrings of the API run, and print what the pages say."""
+"""The examples of README.md, docs/index.md, docs/api.md and the docstrings run, and print what the pages say."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(code: str, where: str, names: dict[str, object]) -> str:
     return "" if value is None else str(value)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/api.md"])
 def test_the_examples_of_a_page_run_and_show_what_it_says(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     found = examples(ROOT / page)
