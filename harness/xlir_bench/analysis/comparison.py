@@ -14,10 +14,14 @@ class Difference:
     """What B gains on A in one setting, or in one row or language of it.
 
     Attributes:
-        a, b: names of the encoders.
-        setting, measure: what was measured.
-        query_language, document_language: a code, or "*" for the mean over all rows that the other one names.
-        mean_a, mean_b: macro-averages over the rows.
+        a: name of encoder A.
+        b: name of encoder B.
+        setting: where it was measured.
+        measure: what was measured.
+        query_language: a code, or "*" for the mean over all rows that the document language names.
+        document_language: a code, or "*" for the mean over all rows that the query language names.
+        mean_a: A's mean over the rows, each with equal weight.
+        mean_b: B's mean.
         difference: mean_b - mean_a.
         interval: low and high end of its 95 % interval; cluster bootstrap by question, paired.
         p: two-sided, paired randomisation by question.
@@ -46,7 +50,16 @@ class Difference:
 class QueryDifference:
     """What B gains on A for one version of a question, in the mean over the rows of the setting that it is in.
 
-    `gain` is above 0 where B is better, also for a measure of which less is better.
+    Attributes:
+        a: name of encoder A.
+        b: name of encoder B.
+        setting: where it was measured.
+        measure: what was measured.
+        query_id: the query's id.
+        query_language: its language.
+        value_a: A's value.
+        value_b: B's value.
+        gain: above 0 where B is better, also for a measure of which less is better.
     """
 
     a: str
@@ -65,6 +78,11 @@ class Standing:
     """One encoder in one setting.
 
     Attributes:
+        encoder: its name.
+        setting: where it was measured.
+        measure: the setting's primary measure.
+        mean: over the rows, each with equal weight.
+        interval: low and high end of the mean's 95 % interval.
         rank: 1 + encoders that are better and told apart from it.
         groups: letters; two encoders with a letter in common are not told apart.
     """
@@ -83,12 +101,16 @@ class Comparison:
     """Everything `compare` finds.
 
     Attributes:
-        suite, version, languages, questions: what was compared on; `questions` is the number of clusters.
+        suite: what was compared on.
+        version: of the suite.
+        languages: codes of those that took part.
+        questions: number of questions, the clusters of intervals and tests.
         standings: per setting, the best first.
         settings: differences per setting and measure, every pair of encoders; one Holm family.
         by_language: differences per query language and per document language of each setting's primary measure; one
             Holm family per setting, pair and side.
-        gains, losses: the queries where B gains or loses most, per pair and setting.
+        gains: the queries where B gains most, per pair and setting.
+        losses: the queries where B loses most.
         same_model: pairs of names with one fingerprint: a model was compared with itself.
         notices: what to know of these pairs, one sentence each.
     """

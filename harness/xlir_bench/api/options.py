@@ -27,8 +27,10 @@ class ModelOptions(TypedDict, total=False):
         trust_remote_code: run code that comes with the model, and read pickled weights.
         cache_as: type of stored vectors; "float16" rounds all vectors of the run.
         similarity: how vectors are compared; what the model declares by default.
-        query_prompt, document_prompt: text put before each query or document; "" for none.
-        query_prompt_name, document_prompt_name: which of the model's own prompts is put there.
+        query_prompt: text put before each query; "" for none.
+        document_prompt: text put before each document.
+        query_prompt_name: which of the model's own prompts is put before each query.
+        document_prompt_name: and before each document.
         pooling: of a checkpoint of transformers.
         max_length: tokens after which a text is cut.
         truncate_dim: dimensions of each vector that are kept.
@@ -59,15 +61,18 @@ class EvaluateOptions(ModelOptions, total=False):
     Attributes:
         name: what results call the model.
         data: folder searched first for a suite's files.
-        query_language, document_language: of a folder whose queries and documents are in different languages.
+        query_language: of a folder whose queries and documents are in different languages.
+        document_language: of such a folder, one or several.
         cache: read and keep vectors of earlier runs; True by default for a model that is given by its id, and False for
             an object, which may change from one call to the next.
         output: folder that results are written to, with a page of all of them; a result that an earlier run finished
             there is taken from it. None writes nothing.
         top_k: also write the first documents of every ranking as TREC runs; needs `output`.
         overwrite: replace a file at a result's path that this release cannot read as a result.
-        shard_size, keep_embeddings, records, engine: how a corpus is streamed that is not to be held in memory; see
-            docs/scale.md.
+        shard_size: documents of a shard, for a corpus that is not to be held in memory; see docs/scale.md.
+        keep_embeddings: where vectors of shards are kept.
+        records: where the counts of finished shards are kept.
+        engine: what works on the shards: this process ("local"), or a Ray cluster.
         progress: draw a bar per stage on standard error.
     """
 

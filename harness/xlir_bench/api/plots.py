@@ -79,7 +79,8 @@ def _bias(result: Result) -> alt.Chart | alt.LayerChart:
         rows.append({"figure": name.replace("_", " "), "value": value, "low": low, "high": high})
     names = [name.replace("_", " ") for name in result.bias.summary]
     base = alt.Chart(pd.DataFrame(rows)).encode(tooltip=["figure", "value", "low", "high"])
-    points = base.mark_point(filled=True, size=60).encode(x=alt.X("value:Q", title=None, scale=alt.Scale(zero=True)))
+    places = alt.X("value:Q", title=None, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5))
+    points = base.mark_point(filled=True, size=60).encode(x=places)
     intervals = base.mark_rule().encode(x="low:Q", x2="high:Q")
     chart: alt.Chart = (
         (intervals + points)

@@ -102,7 +102,8 @@ class GateReport:
     """Everything the gate found.
 
     Attributes:
-        candidate, baseline: who was measured.
+        candidate: the model that is judged.
+        baseline: the model that it is to replace.
         alpha: the policy's.
         checks: in the order of the policy.
         same_ranks: whether both sides rank all relevant documents alike.

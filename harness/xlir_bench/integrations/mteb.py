@@ -57,7 +57,7 @@ def tasks(
         InputError: there is no such suite or language.
         MissingResourceError: there is no such file.
 
-    Example:
+    Examples:
         >>> from xlir_bench.integrations.mteb import tasks
         >>> [task] = tasks(["xlir-mini"], languages=["de", "th"])
         >>> task.hf_subsets

@@ -17,7 +17,14 @@ from xlir_bench.measures import parse
 
 
 class EvaluatorOptions(ModelOptions, total=False):
-    """What of `xlir_bench.evaluate` can be chosen: its arguments and options of these names."""
+    """What of `xlir_bench.evaluate` can be chosen: `ModelOptions`, and these arguments.
+
+    Attributes:
+        languages: a part of the suite's languages.
+        settings: a part of its settings.
+        measures: instead of the suite's; the first is primary.
+        data: folder searched first for the suite's files.
+    """
 
     languages: Sequence[str] | None
     settings: Sequence[str] | None
@@ -43,7 +50,7 @@ class CrossLingualEvaluator(SentenceEvaluator):  # type: ignore[misc] # the libr
     Raises:
         InputError: on the first call, see `xlir_bench.evaluate`; or there is no metric `primary`.
 
-    Example:
+    Examples:
         >>> from xlir_bench.integrations.sentence_transformers import CrossLingualEvaluator
         >>> CrossLingualEvaluator("xlir-mini", languages=["de", "th"]).primary_metric
         'xlir-mini_multilingual_AP'
