@@ -45,6 +45,13 @@ WRONG = {
     "a tag of a number": "a: !!int '5'\n",
     "not UTF-8": b"\xff\xfe\x00a",
     "a control character": b"a: \x00",
+    "latin-1": "name: Sprüche\n".encode("latin-1"),
+    "UTF-16": "name: a\n".encode("utf-16"),
+    "a tab as indent": "name:\n\ta: 1\n",
+    "half a pair": 'name: "a\\ud800"\n',
+    "half a pair as key": '"\\udfff": a\n',
+    "a merge of what is no mapping": "name: a\n<<: [1, 2]\n",
+    "10 MB": b"name: a\n" + b"# filled up\n" * 900_000,
     "two documents": "a: 1\n---\na: 2\n",
     "not closed": "a: [1\n",
     "a list": "- a\n",
@@ -168,3 +175,16 @@ def test_a_file_of_too_many_values_is_refused_before_all_of_it_is_read(monkeypat
     with pytest.raises(InputError, match="more than 1,000 values"):
         yaml_files.parse_yaml("".join(line.format(number) for number in range(3000)), "x.yaml")
     assert len(read) <= 1000
+
+
+def test_half_a_pair_is_named_with_its_line(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text('name: a\ntitle: "b\\ud800"\n')
+    with pytest.raises(InputError, match=r"a\.yaml:2: not YAML: half of a surrogate pair, which is no Unicode text"):
+        read_yaml(path)
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_bytes(b"\xef\xbb\xbfname: no\n")
+    assert read_yaml(path) == {"name": "no"}

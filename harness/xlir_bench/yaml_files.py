@@ -159,7 +159,11 @@ class _TextLoader(yaml.SafeLoader):
         """A scalar: text as written, unless it stands without quotes for something else."""
         text: str = node.value
         if _SURROGATE.search(text):  # "\ud83d\ude00", as JSON writes it: two halves of one character
-            text = text.encode("utf-16", "surrogatepass").decode("utf-16")
+            try:
+                text = text.encode("utf-16", "surrogatepass").decode("utf-16")
+            except UnicodeDecodeError:
+                problem = "half of a surrogate pair, which is no Unicode text"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
         if getattr(node, "style", None) is not None:
             return text
         if _NULL.fullmatch(text):

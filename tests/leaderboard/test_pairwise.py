@@ -82,10 +82,11 @@ def test_encoders_without_ranks_are_counted_and_not_ranked(paths):
     assert all(unranked not in ranks for ranks in found.ranks.values())
 
 
-def test_a_table_of_ranks_that_cannot_be_read_leaves_the_others_tested(paths, tmp_path):
+def test_a_table_of_ranks_that_cannot_be_read_is_named_and_leaves_the_others_tested(paths, tmp_path, caplog):
     broken = tmp_path / "xlir-mini.json"
     broken.write_bytes(paths[0].read_bytes())
     broken.with_suffix(".parquet").write_bytes(b"PAR1 no")
     entrants = [measured(load_result(paths[0]), broken), *(measured(load_result(path), path) for path in paths[1:])]
     (section,) = sections(entrants)
     assert len(pairwise(section).contrasts) == 1
+    assert f"{broken.with_suffix('.parquet')}: not a table of ranks" in caplog.text

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
+import shlex
 import shutil
 import zipfile
 
@@ -13,8 +15,10 @@ from made_data import write_beir
 
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.suites import fetch, find, forget, forget_archives, load, obtain, pins
+from xlir_bench.suites.beir import BeirSource
 from xlir_bench.suites.load import fetched_folder
 from xlir_bench.suites.schema import Expectation
+from xlir_bench.suites.source import Archive
 
 
 def changed(name: str, **source):
@@ -220,7 +224,7 @@ def test_a_file_that_changed_since_the_first_fetch_is_told_from_a_published_one_
     corpus = fetched_folder(loose) / "corpus.jsonl"
     corpus.unlink()
     server.files["/loose/corpus.jsonl"] = DOCUMENTS.replace(b"said", b"told")
-    with pytest.raises(InputError, match=r"at the first fetch.*`xlir-bench suites forget loose`") as raised:
+    with pytest.raises(InputError, match=r"at the first fetch.*`xlir-bench suites forget \S+loose\.yaml`") as raised:
         fetch(loose)
     assert "published is" not in str(raised.value)
     assert not corpus.exists()
@@ -289,3 +293,66 @@ def test_the_command_line_forgets_and_fetches_again(server, loose, tmp_path):
         "loose: 3 files forgotten: corpus.jsonl, queries.jsonl, qrels/test.tsv\n",
     )
     assert "3 files fetched, 0 were here" in CliRunner().invoke(cli, ["suites", "fetch", place]).stdout
+
+
+def commands_in(message: str) -> list[str]:
+    """The commands that a message names between backquotes."""
+    return [found for found in re.findall(r"`xlir-bench ([^`]*)`", message) if " " in found]
+
+
+@pytest.mark.usefixtures("loose")
+def test_what_a_message_says_to_type_is_found_from_any_folder(server, tmp_path, monkeypatch):
+    place = tmp_path / "my suites" / "it's mine.yaml"
+    place.parent.mkdir()
+    place.write_text(
+        "name: loose\nversion: 1\ntitle: t\ndescription: d\nlicence: CC0-1.0\ncitation: none\nlanguages: [en]\n"
+        f"source: {{reader: beir, download: '{server.url}/loose/{{file}}'}}\nsettings: {{monolingual: [nDCG@10]}}\n"
+    )
+    monkeypatch.chdir(place.parent)
+    suite = find(place.name)
+    with pytest.raises(MissingResourceError) as missing:
+        load(suite)
+    fetch(suite)
+    (fetched_folder(suite) / "corpus.jsonl").unlink()
+    server.files["/loose/corpus.jsonl"] = DOCUMENTS.replace(b"said", b"told")
+    with pytest.raises(InputError) as changed:
+        fetch(suite)
+    monkeypatch.chdir(tmp_path)
+    typed = [shlex.split(command) for raised in (missing, changed) for command in commands_in(str(raised.value))]
+    assert [command[:2] for command in typed] == [["suites", "fetch"], ["suites", "forget"]]
+    assert all(find(command[2]) == suite for command in typed)
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_source_bounds_what_is_downloaded_for_it(server, loose, stated):
+    source = loose.source.model_copy(update={"max_bytes": len(DOCUMENTS) - 1})
+    bounded = loose.model_copy(update={"source": source})
+    assert fetched_folder(bounded) == fetched_folder(loose)
+    if not stated:
+        server.announce = -1
+    with pytest.raises(MissingResourceError, match=rf"more than {len(DOCUMENTS) - 1:,} bytes, the `max_bytes` of"):
+        fetch(bounded)
+    assert not (fetched_folder(loose) / "corpus.jsonl").exists()
+    assert not list(fetched_folder(loose).rglob("*.partial"))
+    enough = loose.source.model_copy(update={"max_bytes": max(map(len, FILES.values()))})
+    assert fetch(loose.model_copy(update={"source": enough})).new
+
+
+def test_the_bound_of_a_source_holds_for_its_archive(server, loose):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in FILES.items():
+            archive.writestr(name, content)
+    server.files["/whole.zip"] = buffer.getvalue()
+    source = BeirSource(reader="beir", archive=Archive(url=f"{server.url}/whole.zip"), max_bytes=100)
+    with pytest.raises(MissingResourceError, match="more than 100 bytes, the `max_bytes` of"):
+        fetch(loose.model_copy(update={"source": source}))
+    fetch(loose.model_copy(update={"source": source.model_copy(update={"max_bytes": len(buffer.getvalue())})}))
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "much", "1.5", ".inf", "[1]"])
+def test_a_bound_is_a_whole_number_above_0(loose, tmp_path, wrong):
+    declared = (tmp_path / "loose.yaml").read_text().replace("reader: beir", f"reader: beir, max_bytes: {wrong}")
+    (tmp_path / "loose.yaml").write_text(declared)
+    with pytest.raises(InputError, match="max_bytes"):
+        find(str(tmp_path / "loose.yaml"))

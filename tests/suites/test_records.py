@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from xlir_bench.errors import InputError
 from xlir_bench.suites import records
+from xlir_bench.suites.qrels import read_qrels
 from xlir_bench.suites.records import Layout, batches
 
 DOCUMENT = Layout(id="_id", text="text", title="title")
@@ -149,3 +150,39 @@ def test_a_compressed_file_is_read_and_one_cut_off_is_refused(tmp_path):
 def test_an_empty_file_has_no_records(tmp_path):
     (tmp_path / "corpus.jsonl").write_bytes(b"")
     assert read(tmp_path / "corpus.jsonl") == []
+
+
+def bomb(megabytes: int) -> bytes:
+    """A gzip file of records that are all alike, some 1,000 times as large as it is."""
+    line = json.dumps({"_id": "a", "text": "b" * 1000}).encode() + b"\n"
+    return gzip.compress(line * (megabytes * 1000), 9)
+
+
+def test_a_gzip_file_that_unpacks_to_more_than_an_archive_may_is_refused_while_it_is_read(tmp_path):
+    path = tmp_path / "corpus.jsonl.gz"
+    path.write_bytes(bomb(150))
+    assert path.stat().st_size < 1 << 20
+    counted = []
+
+    def count():
+        counted.extend(len(batch.ids) for batch in batches(path, PLAIN))
+
+    with pytest.raises(InputError, match=r"corpus\.jsonl\.gz: unpacks to more than 100 times its size"):
+        count()
+    assert 0 < sum(counted) < 110_000
+    path.write_bytes(bomb(50))
+    assert sum(len(batch.ids) for batch in batches(path, PLAIN)) == 50_000
+
+
+def test_judgements_in_a_gzip_file_have_the_same_bound(tmp_path):
+    path = tmp_path / "test.tsv.gz"
+    path.write_bytes(gzip.compress(b"query-id\tcorpus-id\tscore\n" + (b"q" * 100_000 + b"\td\t1\n") * 1500))
+    with pytest.raises(InputError, match=r"test\.tsv\.gz: unpacks to more than 100 times its size"):
+        list(read_qrels(path))
+
+
+def test_a_title_with_half_a_pair_is_named(tmp_path):
+    path = tmp_path / "corpus.jsonl"
+    path.write_text('{"_id": "a", "title": "\\ud800", "text": "b"}\n')
+    with pytest.raises(InputError, match=r"corpus\.jsonl:1: 'title' has half of a surrogate pair"):
+        read(path)

@@ -84,3 +84,31 @@ def test_narrowing_keeps_only_the_settings_asked_for():
     assert list(find("xquad-r").narrowed(["multilingual"]).settings) == ["multilingual"]
     with pytest.raises(InputError, match="suite scifact has no multilingual setting; it has monolingual"):
         find("scifact").narrowed(["multilingual"])
+
+
+@pytest.mark.parametrize("reader", ["squad", "lareqa"])
+def test_one_file_is_not_read_for_several_languages(written, reader):
+    with pytest.raises(InputError, match=r"`file` names 'all\.json' for each of ar de: put \{language\} into it"):
+        read_suite(written({"source": {"reader": reader, "file": "all.json"}}))
+    one = written(
+        {"languages": ["de"], "source": {"reader": reader, "file": "all.json"}, "settings": {"monolingual": ["AP"]}}
+    )
+    assert read_suite(one).source.files(["de"]) == ["all.json"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"reader": "lareqa"},
+        {"reader": "squad"},
+        {"reader": "beir", "folder": "{language}"},
+        {"reader": "miracl"},
+        {"reader": "xm3600"},
+        {"reader": "translated", "queries": ["ar", "de"], "documents": ["ar", "de"]},
+    ],
+)
+@pytest.mark.parametrize("names", [{"ar": "de"}, {"ar": "x", "de": "x"}])
+def test_two_languages_have_two_names_in_files(written, source, names):
+    changes = {"source": {**source, "names": names}, "settings": {"cross-lingual": ["AP"]}}
+    with pytest.raises(InputError, match=r"ar and de are both called '(de|x)' in its files; change `names`"):
+        read_suite(written(changes))

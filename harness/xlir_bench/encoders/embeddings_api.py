@@ -18,7 +18,7 @@ import numpy as np
 from xlir_bench.encoders.checkpoint import Foreign, one_line, package
 from xlir_bench.encoders.cutting import says_too_long
 from xlir_bench.encoders.protocol import Vectors
-from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.errors import InputError, MissingResourceError, printable
 from xlir_bench.offline import is_offline
 from xlir_bench.redaction import redacted, remember
 
@@ -194,7 +194,7 @@ class Client:
 
     def _clean(self, message: str) -> str:
         """A message of the server in one line, without the key and not too long."""
-        return printable(redacted(" ".join(message.split())))[:_LONGEST_MESSAGE]
+        return printable(redacted(message), _LONGEST_MESSAGE)
 
 
 def _secret(endpoint: Endpoint) -> str | None:
@@ -218,11 +218,6 @@ def _numbers(embedding: object) -> object:
     if isinstance(embedding, str):
         return np.frombuffer(base64.b64decode(embedding, validate=True), "<f4")
     return embedding
-
-
-def printable(text: str) -> str:
-    """Without signs that steer a terminal."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 def _retry_after(answer: _Answer) -> float:

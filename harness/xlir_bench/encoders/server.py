@@ -28,9 +28,9 @@ import numpy as np
 import numpy.typing as npt
 
 from xlir_bench.encoders.cutting import Cut, Shortened
-from xlir_bench.encoders.embeddings_api import Client, Endpoint, RefusedError, printable
+from xlir_bench.encoders.embeddings_api import Client, Endpoint, RefusedError
 from xlir_bench.encoders.protocol import Role, Vectors
-from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.errors import InputError, MissingResourceError, printable
 from xlir_bench.files import cache_folder, replacing
 
 NAME = "openai"
@@ -188,8 +188,6 @@ class ServerEncoder:
 
     def _refused(self, texts: list[str], refusal: RefusedError) -> InputError:
         """The one text that is at fault, and what can be done about it."""
-        text = " ".join(texts[0].split())
-        shown = text if len(text) <= 60 else f"{text[:59]}…"
         mend = "what was encoded before is kept"
         if refusal.too_long:
             limit = self.cut.max_length
@@ -197,7 +195,8 @@ class ServerEncoder:
                 f"give --max-length N{f' below {limit:,}' if limit else ''}, and texts are cut after N tokens; {mend}"
             )
         return InputError(
-            f'{self._client} refused the text "{printable(shown)}" of {len(texts[0]):,} characters ({refusal}); {mend}'
+            f'{self._client} refused the text "{printable(texts[0], 60)}" of {len(texts[0]):,} characters '
+            f"({refusal}); {mend}"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,19 +137,6 @@ def whole(value: object) -> int | None:
     """A whole number above 0 as a result's details hold it; None for anything else."""
     plain = isinstance(value, int) and not isinstance(value, bool)
     return value if plain and 0 < value <= _LARGEST else None  # type: ignore[operator,return-value]
-
-
-def impossible(result: Result) -> str | None:
-    """What a result says that no run gives, in a few words; None where there is nothing."""
-    counts = [n for score in result.scores for n in (score.queries, score.documents)]
-    counts += [result.suite.version, result.timing.texts_encoded, result.timing.texts_from_cache]
-    if any(not 0 <= count <= _LARGEST for count in counts):
-        return "a number of texts or a version that cannot be"
-    figures = [value for measures in result.summary.values() for value in measures.values()]
-    figures += list(result.bias.summary.values()) if result.bias else []
-    timing = result.timing
-    figures += [timing.encode_s, timing.rank_s, timing.measure_s, timing.texts_per_s or 0.0, result.ties]
-    return None if all(map(math.isfinite, figures)) else "a figure that is not finite"
 
 
 def _licence(value: object) -> str | None:

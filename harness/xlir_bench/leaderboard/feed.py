@@ -84,9 +84,9 @@ def _moment(created: str, otherwise: datetime) -> datetime:
     """When a result says that it was made; a stranger may have written anything there."""
     try:
         moment = datetime.fromisoformat(created)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the latter for the first and the last hours of the calendar
         return otherwise
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _stamp(moment: datetime) -> str:

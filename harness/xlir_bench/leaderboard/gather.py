@@ -11,8 +11,8 @@ from xlir_bench import resources
 from xlir_bench.analysis import following
 from xlir_bench.encoders.manifest import FILE as MANIFEST
 from xlir_bench.errors import InputError, MissingResourceError, XlirError, printable
-from xlir_bench.leaderboard.entrant import Entrant, Gathered, imported, impossible, measured
-from xlir_bench.results import Result, find_results, load_ranks, load_result, ranks_path
+from xlir_bench.leaderboard.entrant import Entrant, Gathered, imported, measured
+from xlir_bench.results import Result, find_results, impossible, load_ranks, load_result, ranks_path
 from xlir_bench.submissions import load
 from xlir_bench.submissions.imported import FILE as IMPORTED
 from xlir_bench.submissions.submission import CARD
@@ -22,6 +22,9 @@ ALIGNMENT = ".align.json"
 """How the name of a file ends that keeps what `xlir-bench align --json` printed."""
 
 _LARGEST_ALIGNMENT = 4 << 20
+_LONGEST_ID = 100
+"""Characters of the name of a bundled submission's folder, at most."""
+
 _UNVERIFIED = "not verified: the table of ranks, from which its figures follow, is not beside the result"
 
 
@@ -117,7 +120,7 @@ def _results(place: Path) -> list[Path]:
 
 def _card(result: Result) -> str | None:
     """The card of a bundled submission."""
-    if not result.model.id.replace("-", "").isalnum():
+    if not result.model.id.replace("-", "").isalnum() or len(result.model.id) > _LONGEST_ID:
         return None
     card = resources.folder("submissions") / result.model.id / CARD
     return card.read_text("utf-8") if card.is_file() else None

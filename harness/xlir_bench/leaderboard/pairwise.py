@@ -13,7 +13,7 @@ from itertools import combinations, groupby
 import numpy as np
 
 from xlir_bench.analysis.questions import Column, Floats, Questions
-from xlir_bench.errors import XlirError
+from xlir_bench.errors import XlirError, warn
 from xlir_bench.leaderboard.collect import Section
 from xlir_bench.leaderboard.wording import lower_is_better
 from xlir_bench.measures import parse, statistics
@@ -96,7 +96,7 @@ def pairwise(section: Section) -> Pairwise:
 
 
 def _tables(section: Section) -> dict[int, RankTable]:
-    """Ranks of the same queries, by position; a table that cannot be read leaves its encoder untested."""
+    """Ranks of the same queries, by position; a table that cannot be read is named and leaves its encoder untested."""
     found: dict[int, RankTable] = {}
     queries: frozenset[object] | None = None
     for position, entrant in enumerate(section.entrants):
@@ -104,7 +104,8 @@ def _tables(section: Section) -> dict[int, RankTable]:
             continue
         try:
             ranks = load_ranks(ranks_path(entrant.path))
-        except XlirError:
+        except XlirError as error:
+            warn(f"{error}; its encoder is not tested against others")
             continue
         own = frozenset([*ranks.query_id, *ranks.unanswered.query_id])
         queries = own if queries is None else queries

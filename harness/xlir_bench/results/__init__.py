@@ -10,6 +10,7 @@ from xlir_bench.results.schema import (
     SuiteReference,
     Timing,
     ZeroShotStatement,
+    impossible,
 )
 from xlir_bench.results.store import (
     find_results,
@@ -38,6 +39,7 @@ __all__ = [
     "claim",
     "distinct_names",
     "find_results",
+    "impossible",
     "judged_path",
     "leaders_path",
     "load_ranks",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,6 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from xlir_bench.encoders.protocol import Similarity
 
 SCHEMA_VERSION = 1
+
+_LARGEST = 10**15
+"""Of any number of texts and any figure."""
+
+_DEEPEST = 40
+"""Levels of nesting; those of `ModelReference.details` are up to the model."""
 
 
 class _Part(BaseModel):
@@ -130,3 +137,26 @@ class Result(_Part):
     notes: tuple[str, ...] = Field(
         default=(), description="what was remarkable in the collection, such as queries without a relevant document"
     )
+
+
+def impossible(result: Result) -> str | None:
+    """What a result says that no run gives, in a few words; None where there is nothing."""
+    counts = [n for score in result.scores for n in (score.queries, score.documents)]
+    counts += [result.suite.version, result.timing.texts_encoded, result.timing.texts_from_cache]
+    if any(not 0 <= count <= _LARGEST for count in counts):
+        return "a number of texts or a version that cannot be"
+    waiting: list[tuple[Any, int]] = [(result.model_dump(), 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > _DEEPEST:
+            return "details that are nested too deep"
+        if isinstance(value, dict | list | tuple):
+            parts = [*value, *value.values()] if isinstance(value, dict) else value
+            waiting += [(part, depth + 1) for part in parts]
+        elif isinstance(value, float) and not math.isfinite(value):
+            return "a figure that is not finite"
+        elif isinstance(value, float) and abs(value) > _LARGEST:
+            return f"a figure of {value:g}, which no measure gives"
+        elif isinstance(value, str) and not value.isascii() and any("\ud800" <= sign <= "\udfff" for sign in value):
+            return "half of a surrogate pair, which is no Unicode text"
+    return None

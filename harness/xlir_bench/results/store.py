@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from xlir_bench.errors import InputError, MissingResourceError, first_problem
+from xlir_bench.errors import InputError, MissingResourceError, first_problem, one_line
 from xlir_bench.files import remove_unfinished, replacing
 from xlir_bench.parquet_files import TooLargeError, read_table
-from xlir_bench.results.schema import SCHEMA_VERSION, Result
+from xlir_bench.results.schema import SCHEMA_VERSION, Result, impossible
 from xlir_bench.retrieval.ranks import Leaders, Names, RankTable, Unanswered
 
 if TYPE_CHECKING:
@@ -103,11 +103,16 @@ def remove_unfinished_at(path: Path) -> None:
 
 def _readable_again(result: Result, path: Path) -> str:
     """The result's JSON, if it can be read again."""
-    text = result.model_dump_json(indent=1) + "\n"
     try:
+        text = result.model_dump_json(indent=1) + "\n"
         again = Result.model_validate_json(text)
+        flaw = impossible(again)
     except ValidationError as error:
-        raise InputError(f"{path}: not written, for no release could read it: {first_problem(error)}") from None
+        flaw = first_problem(error)
+    except ValueError as error:  # pydantic's own, of a text that is not Unicode
+        flaw = one_line(error)
+    if flaw is not None:
+        raise InputError(f"{path}: not written, for no release could read it: {flaw}")
     if not again.scores:
         raise InputError(f"{path}: not written: no setting has a row, so there is no score")
     return text
@@ -135,6 +140,8 @@ def load_result(path: Path) -> Result:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise MissingResourceError(f"{path}: no such result") from None
+    except RecursionError:
+        raise InputError(f"{path}: not a result: nested too deep") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a result: {error}") from None
     if not isinstance(content, dict) or "schema_version" not in content:
@@ -145,9 +152,15 @@ def load_result(path: Path) -> Result:
             "run the model again, or read it with the release that wrote it"
         )
     try:
-        return Result.model_validate(content)
+        result = Result.model_validate(content)
+        flaw = impossible(result)
     except ValidationError as error:
         raise InputError(f"{path}: not a result: {first_problem(error)}") from None
+    except RecursionError:
+        raise InputError(f"{path}: not a result: nested too deep") from None
+    if flaw is not None:
+        raise InputError(f"{path}: not a result: it holds {flaw}")
+    return result
 
 
 def find_results(places: Sequence[Path], *, need_ranks: bool = True) -> list[Path]:

@@ -97,7 +97,7 @@ class BeirSource(FileSource):
                 return f"the source is in {' '.join(sorted(declared))} and the suite in {' '.join(sorted(languages))}"
         elif len(languages) > 1 and "{language}" not in self.folder:
             return f"a BEIR folder has one language; the suite names {' '.join(languages)}. {TWO_SIDES}"
-        return None
+        return super().problem(languages)
 
     def sides(self, languages: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """See `Source.sides`."""

@@ -49,7 +49,9 @@ def look_up(name: str) -> Suite | Group:
     path = Path(name)
     if path.suffix in {".yaml", ".yml"}:
         declared = read_declaration(path)
-        return declared if isinstance(declared, Group) else declared.model_copy(update={"place": path.parent.resolve()})
+        if isinstance(declared, Group):
+            return declared
+        return declared.model_copy(update={"place": path.parent.resolve(), "file": path.parent.resolve() / path.name})
     if path.is_dir():
         return declared_by_folder(path)
     raise unknown_name("suite", name, [*shipped(), *shipped_groups()], _HINT)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.errors import InputError, MissingResourceError, printable
 from xlir_bench.interrupts import keeps
 from xlir_bench.offline import is_offline
 from xlir_bench.progress import SILENT, Progress
@@ -39,17 +39,19 @@ _COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip")
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to try.
+    """How long to try, and how much to take.
 
     Attributes:
         tries: connections in a row that get no further than an earlier one before giving up.
         stall_s: seconds without a byte after which a connection counts as broken.
         wait_s: seconds before the second try; doubled each time.
+        most_bytes: of the file; None for `MOST_BYTES`, which it may not exceed either.
     """
 
     tries: int = 5
     stall_s: float = 30.0
     wait_s: float = 1.0
+    most_bytes: int | None = None
 
 
 @keeps("what arrived is kept: the same command goes on from there")
@@ -124,7 +126,7 @@ def _fill(url: str, partial: Partial, pinned: bool, patience: Patience, progress
     fruitless, furthest, reason = 0, partial.size, ""
     while True:
         try:
-            _connect(url, partial, pinned, patience.stall_s, progress)
+            _connect(url, partial, pinned, patience, progress)
             return
         except _OutOfRangeError as error:
             total = partial.about.get("total")
@@ -144,7 +146,7 @@ def _fill(url: str, partial: Partial, pinned: bool, patience: Patience, progress
             time.sleep(patience.wait_s * 2 ** (fruitless - 1))
 
 
-def _connect(url: str, partial: Partial, pinned: bool, stall_s: float, progress: Progress) -> None:
+def _connect(url: str, partial: Partial, pinned: bool, patience: Patience, progress: Progress) -> None:
     """One connection: the rest of the file, or all of it where the server cannot or will not give the rest."""
     request = urllib.request.Request(url, headers={"User-Agent": f"xlir-bench/{__version__}"})
     request.add_header("Accept-Encoding", "identity")
@@ -155,17 +157,18 @@ def _connect(url: str, partial: Partial, pinned: bool, stall_s: float, progress:
         request.add_header("Range", f"bytes={partial.size}-")
         if validator:
             request.add_header("If-Range", validator)
-    with _answers(url), _opener().open(request, timeout=stall_s) as response:
+    with _answers(url), _opener().open(request, timeout=patience.stall_s) as response:
         _check_kind(url, response)
         total = _total(url, response, partial)
-        _check_size(url, total or 0, partial)
+        most = min(patience.most_bytes or MOST_BYTES, MOST_BYTES)
+        _check_size(url, max(total or 0, partial.size), most, partial)
         stage = progress.stage(Path(url.partition("?")[0]).name, total or 0, "bytes")
         stage.advance(partial.size)
         while piece := response.read1(_CHUNK):
             partial.append(piece)
             stage.advance(len(piece))
-            if partial.size > MOST_BYTES:
-                _check_size(url, partial.size, partial)
+            if partial.size > most:
+                _check_size(url, partial.size, most, partial)
             if total is None and partial.room() < RESERVE:
                 raise MissingResourceError(
                     f"{url}: the server does not say how much is to come, and after {partial.size:,} bytes the disk "
@@ -191,11 +194,12 @@ def _check_kind(url: str, response: Any) -> None:  # noqa: ANN401
         )
 
 
-def _check_size(url: str, total: int, partial: Partial) -> None:
+def _check_size(url: str, total: int, most: int, partial: Partial) -> None:
     missing = total - partial.size
-    if total > MOST_BYTES:
+    if total > most:
         partial.restart()
-        raise MissingResourceError(f"{url}: more than {MOST_BYTES:,} bytes, which no suite has; nothing was kept")
+        whose = "which no suite has" if most == MOST_BYTES else "the `max_bytes` of its source"
+        raise MissingResourceError(f"{url}: more than {most:,} bytes, {whose}; nothing was kept")
     if missing > partial.room():
         raise MissingResourceError(
             f"{url}: {missing:,} bytes are to come, and the disk has room for {partial.room():,}: make room and try "
@@ -253,8 +257,7 @@ def _answers(url: str) -> Iterator[None]:
 
 def _one_line(reason: object) -> str:
     """What an error or a server says, which may be any bytes."""
-    said = " ".join(str(reason).split())[:200] or type(reason).__name__
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in said)
+    return printable(reason, 200) or type(reason).__name__
 
 
 def _unreachable(url: str, reason: object) -> Exception:

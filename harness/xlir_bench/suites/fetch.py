@@ -24,7 +24,7 @@ from xlir_bench.errors import InputError, MissingResourceError, XlirError, warn
 from xlir_bench.files import cache_folder, replacing, within
 from xlir_bench.offline import is_offline
 from xlir_bench.progress import SILENT, Progress
-from xlir_bench.suites.download import download
+from xlir_bench.suites.download import Patience, download
 from xlir_bench.suites.load import chosen_languages, earlier_folder, fetched_folder, load, locate
 from xlir_bench.suites.names import RECORD, UNFINISHED
 from xlir_bench.suites.schema import Suite
@@ -84,11 +84,13 @@ def fetch(suite: Suite, languages: Sequence[str] | None = None, *, progress: Pro
     _take_over(suite, source, names)
     present = [name for name in names if _is_here(folder / name, source.pinned(name), record.get(name))]
     missing = [name for name in names if name not in present]
+    patience = Patience(most_bytes=source.max_bytes)
     single = [name for name in missing if source.address(name) is not None]
     for name in single:
         published, url = source.pinned(name), str(source.address(name))
-        first_of = suite.name if published is None else None
-        download(url, _target(folder, name), published or record.get(name), first_of=first_of, progress=progress)
+        first_of = suite.argument if published is None else None
+        expected = published or record.get(name)
+        download(url, _target(folder, name), expected, first_of=first_of, patience=patience, progress=progress)
     packed = [name for name in missing if name not in single]
     if packed:
         if source.archive is None:
@@ -204,7 +206,7 @@ def pins(suite: Suite) -> Pins | None:
 def _from_archive(suite: Suite, source: FileSource, names: Sequence[str], progress: Progress) -> None:
     archive = source.archive
     assert archive is not None
-    path = _downloaded(archive, progress)
+    path = _downloaded(archive, source.max_bytes, progress)
     folder = fetched_folder(suite)
     root = PurePosixPath(archive.root)
     record = first_hashes(suite)
@@ -214,17 +216,17 @@ def _from_archive(suite: Suite, source: FileSource, names: Sequence[str], progre
             if (published := source.pinned(name)) is not None:
                 _checked_or_removed(within(folder, name), published)
             if (first := record.get(name)) is not None:
-                _checked_or_removed(within(folder, name), first, suite.name)
+                _checked_or_removed(within(folder, name), first, suite.argument)
     except InputError:
         path.unlink(missing_ok=True)  # else the next fetch would find it here, and the server is never asked again
         raise
 
 
-def _downloaded(archive: Archive, progress: Progress) -> Path:
+def _downloaded(archive: Archive, most_bytes: int | None, progress: Progress) -> Path:
     """The archive in the cache; it stays for other suites that it serves, until `forget_archives`."""
     place = _archive_place(archive)
     if not _is_here(place, archive.pinned, None):
-        download(archive.url, place, archive.pinned, progress=progress)
+        download(archive.url, place, archive.pinned, patience=Patience(most_bytes=most_bytes), progress=progress)
     return place
 
 

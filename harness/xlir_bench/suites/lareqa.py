@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter
 
 from xlir_bench.collection import Collection
 from xlir_bench.errors import InputError
-from xlir_bench.suites.names import OfLanguage, filled
+from xlir_bench.suites.names import OfLanguage, filled, of_each_language
 from xlir_bench.suites.parallel import LanguagePart, linked
 from xlir_bench.suites.source import FileSource, read_json
 from xlir_bench.suites.squad import Answer, Document, Paragraph, Question
@@ -44,6 +44,10 @@ class LareqaSource(FileSource):
     reader: Literal["lareqa"]
     file: OfLanguage = "{language}.json"
     text: Literal["sentence", "sentence+context"] = "sentence"
+
+    def problem(self, languages: Sequence[str]) -> str | None:
+        """See `Source.problem`."""
+        return of_each_language(self.file, languages) or super().problem(languages)
 
     def files(self, languages: Sequence[str]) -> list[str]:
         """See `FileSource.files`."""

@@ -82,7 +82,7 @@ def locate(suite: Suite, data: Path | None, languages: Sequence[str]) -> Path:
             return place
     looked = ", ".join(str(place) for place in candidates)
     origin = f" They are published at {source.url}." if source.url else ""
-    fetch = f"`xlir-bench suites fetch {suite.name}` gets them; or put" if source.fetchable else "Put"
+    fetch = f"`xlir-bench suites fetch {suite.argument}` gets them; or put" if source.fetchable else "Put"
     earlier = ""
     if any((earlier_folder(suite) / name).is_file() for name in names):
         earlier = (
@@ -99,7 +99,7 @@ def fetched_folder(suite: Suite) -> Path:
 
     Two declarations of one name never share a file: what the one fetched says nothing of the other.
     """
-    declared = suite.source.model_dump(mode="json", exclude_defaults=True)
+    declared = suite.source.model_dump(mode="json", exclude_defaults=True, exclude={"max_bytes"})
     content = json.dumps(declared, sort_keys=True)
     return cache_folder() / "suites" / f"{suite.name}-{hashlib.sha256(content.encode()).hexdigest()[:_DIGITS]}"
 

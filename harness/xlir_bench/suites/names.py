@@ -101,6 +101,13 @@ def filled(template: str, **values: str) -> str:
     return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), template)
 
 
+def of_each_language(template: str, languages: Sequence[str]) -> str | None:
+    """What is wrong with the name of the file that each of some languages has; None where nothing is."""
+    if len(languages) < 2 or "{language}" in template:
+        return None
+    return f"`file` names {_shown(template)} for each of {' '.join(languages)}: put {{language}} into it"
+
+
 def _without_placeholders(template: str, known: Sequence[str]) -> str:
     """The template with a letter for each placeholder.
 

@@ -129,7 +129,7 @@ def between(suite: Suite, query_language: str, document_languages: Sequence[str]
     content["languages"] = {"queries": [query_language], "documents": list(document_languages)}
     content["settings"] = {setting: measures for setting, there in possible.items() if there}
     content["source"]["reader"] = source.reader
-    return declare({**content, "place": suite.place, "by_layout": suite.by_layout})
+    return declare({**content, "place": suite.place, "file": suite.file, "by_layout": suite.by_layout})
 
 
 def with_sides(

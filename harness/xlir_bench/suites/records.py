@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from xlir_bench.errors import InputError, at
 from xlir_bench.languages import is_listed, normalise
+from xlir_bench.suites.unpack import BOUNDS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -121,8 +122,31 @@ def _unless_empty(batch: Batch) -> Iterator[Batch]:
 
 
 def open_file(path: Path) -> BinaryIO:
-    """A file's bytes, unpacked where its name ends in `.gz`."""
-    return cast(BinaryIO, gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb"))
+    """A file's bytes, unpacked where its name ends in `.gz`; reading raises `InputError` where they are too many."""
+    return cast(BinaryIO, _Unpacked(path) if path.suffix == ".gz" else path.open("rb"))
+
+
+class _Unpacked(gzip.GzipFile):
+    """A file compressed by gzip, which may hold as much as an archive."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "rb")
+        self._place = path
+        self._left = BOUNDS.left(path)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """See `gzip.GzipFile`."""
+        return self._counted(super().read(size))
+
+    def read1(self, size: int = -1) -> bytes:
+        """See `gzip.GzipFile`."""
+        return self._counted(super().read1(size))
+
+    def _counted(self, piece: bytes) -> bytes:
+        self._left -= len(piece)
+        if self._left < 0:
+            raise InputError(f"{self._place}: {BOUNDS}; not read")
+        return piece
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
@@ -204,14 +228,18 @@ def _read_by_line(path: Path, first: int, block: bytes, layout: Layout) -> Batch
         place = at(path, number)
         record_id, text, language = _record(raw, place, layout)
         for name, value in ((layout.id, record_id), (layout.text, text)):
-            if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
-                raise InputError(f"{place}: {name!r} has half of a surrogate pair, which is no Unicode text")
+            _check_unicode(place, name, value)
         numbers.append(number)
         ids.append(record_id)
         texts.append(text)
         languages.append(language)
     columns = [pa.array(values, pa.string()) for values in (ids, texts, languages)]
     return Batch(path, numbers, *(columns if layout.language is not None else columns[:2]))
+
+
+def _check_unicode(place: str, name: str, value: str) -> None:
+    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise InputError(f"{place}: {name!r} has half of a surrogate pair, which is no Unicode text")
 
 
 def _record(raw: bytes, place: str, layout: Layout) -> tuple[str, str, str]:
@@ -237,6 +265,7 @@ def _record(raw: bytes, place: str, layout: Layout) -> tuple[str, str, str]:
     title = record.get(layout.title)
     if title is not None and not isinstance(title, str):
         raise InputError(f"{place}: {layout.title!r} is not a string")
+    _check_unicode(place, layout.title, title or "")
     return record[layout.id], f"{title or ''} {record[layout.text]}".strip(), language
 
 

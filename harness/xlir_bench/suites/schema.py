@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,7 +44,7 @@ MOST_OF_NAME = 120
 Counts = int | dict[str, int]
 Measures = Annotated[tuple[str, ...], Field(min_length=1)]
 SuiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=MOST_OF_NAME)]
-_OF_THE_PROGRAM = ("place", "by_layout")
+_OF_THE_PROGRAM = ("place", "file", "by_layout")
 _LIBRARIES = ("mteb", "ir_datasets")
 
 
@@ -104,6 +105,7 @@ class Suite(BaseModel):
         machine_translated: what was translated by a machine, from what and by which; None where people wrote it all.
         place: the folder that the declaration was found in; its files are searched there first. None for a suite
             that comes with the package or a library.
+        file: the declaration, where it was named by its file.
         by_layout: whether nobody declared it: it follows from the layout of the files in `place`.
     """
 
@@ -122,12 +124,18 @@ class Suite(BaseModel):
     expect: Expectation = Expectation()
     machine_translated: MachineTranslation | None = None
     place: Path | None = Field(default=None, exclude=True)
+    file: Path | None = Field(default=None, exclude=True)
     by_layout: bool = Field(default=False, exclude=True)
 
     @property
     def key(self) -> str:
         """The name of a suite that travels with the package or is a library's; else the name and where it was found."""
         return self.name if self.place is None else f"{self.name} ({self.place})"
+
+    @property
+    def argument(self) -> str:
+        """What names it on a command line, from any folder: its file or folder, else its name."""
+        return shlex.quote(str(self.file or self.place or self.name))
 
     def with_measures(self, names: Sequence[str] | None) -> Suite:
         """The suite with these measures in every setting, also the optional ones; the first is primary.

@@ -104,6 +104,7 @@ class FileSource(Source):
         md5: file name -> MD5, where only that was published.
         download: address of a file, with `{file}` in it; or beginning of a file's name -> such an address.
         archive: the archive that holds the files.
+        max_bytes: of each file that is downloaded, the archive included; 64 GiB by default.
         names: code of a language -> what names of files and fields have for it, where that is not the code.
     """
 
@@ -111,11 +112,21 @@ class FileSource(Source):
     md5: dict[FileName, Md5] = {}
     download: AddressOfFile | dict[Beginning, AddressOfFile] | None = None
     archive: Archive | None = None
+    max_bytes: Annotated[int, Field(ge=1)] | None = None
     names: dict[str, str] = {}
 
     def called(self, language: str) -> str:
         """What names of files and fields have for a language, e.g. `pt-BR` for `pt`."""
         return self.names.get(language, language)
+
+    def problem(self, languages: Sequence[str]) -> str | None:
+        """See `Source.problem`."""
+        called: dict[str, str] = {}
+        for language in languages:
+            other = called.setdefault(self.called(language), language)
+            if other != language:
+                return f"{other} and {language} are both called {self.called(language)!r} in its files; change `names`"
+        return None
 
     @field_validator("names")
     @classmethod
@@ -245,7 +256,10 @@ def read_json(path: Path, layout: TypeAdapter[T], called: str) -> T:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         if problem["type"] == "json_invalid":
-            raise InputError(f"{path}: not JSON, perhaps cut off: {problem['ctx']['error']}") from None
+            what = str(problem["ctx"]["error"])
+            # "\ud800" without its other half is refused here, and so is one that the end of the file cuts.
+            cut = "perhaps half of a surrogate pair, or cut off" if "hex escape" in what else "perhaps cut off"
+            raise InputError(f"{path}: not JSON, {cut}: {what}") from None
         raise InputError(f"{path}: not in {called}: {first_problem(error)}") from None
 
 

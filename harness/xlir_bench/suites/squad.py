@@ -9,7 +9,7 @@ from typing import Generic, Literal, TypeVar
 from pydantic import BaseModel, TypeAdapter
 
 from xlir_bench.collection import Collection
-from xlir_bench.suites.names import OfLanguage, filled
+from xlir_bench.suites.names import OfLanguage, filled, of_each_language
 from xlir_bench.suites.parallel import LanguagePart, linked
 from xlir_bench.suites.source import FileSource, read_json
 
@@ -65,6 +65,10 @@ class SquadSource(FileSource):
 
     reader: Literal["squad"]
     file: OfLanguage = "{language}.json"
+
+    def problem(self, languages: Sequence[str]) -> str | None:
+        """See `Source.problem`."""
+        return of_each_language(self.file, languages) or super().problem(languages)
 
     def files(self, languages: Sequence[str]) -> list[str]:
         """See `FileSource.files`."""

@@ -40,6 +40,16 @@ class Bounds:
     bytes: int = 64 << 30
     ratio: int = 100
 
+    def left(self, archive: Path) -> int:
+        """Bytes that may come out of a file."""
+        return min(self.bytes, self.ratio * max(archive.stat().st_size, _CHUNK))
+
+    def __str__(self) -> str:
+        return f"unpacks to more than {self.ratio} times its size or {self.bytes >> 30} GiB, as a zip bomb does"
+
+
+BOUNDS = Bounds()
+
 
 @dataclass(frozen=True)
 class _Member:
@@ -48,7 +58,7 @@ class _Member:
     open: Callable[[], IO[bytes]]
 
 
-def unpack(archive: Path, target: Path, wanted: dict[str, str], bounds: Bounds = Bounds()) -> None:
+def unpack(archive: Path, target: Path, wanted: dict[str, str], bounds: Bounds = BOUNDS) -> None:
     """Take some files out of a zip or tar file.
 
     Every entry's name and kind is checked, also of those that are not wanted: an archive with one foul entry is not
@@ -87,7 +97,7 @@ def unpack(archive: Path, target: Path, wanted: dict[str, str], bounds: Bounds =
 
 
 def _taken(archive: Path, members: Iterator[_Member], wanted: dict[str, str], folder: Path, bounds: Bounds) -> set[str]:
-    left = min(bounds.bytes, bounds.ratio * max(archive.stat().st_size, _CHUNK))
+    left = bounds.left(archive)
     found: set[str] = set()
     for number, member in enumerate(members, start=1):
         if number > bounds.members:
@@ -105,10 +115,7 @@ def _taken(archive: Path, members: Iterator[_Member], wanted: dict[str, str], fo
             while piece := source.read(_CHUNK):
                 left -= len(piece)
                 if left < 0:
-                    raise InputError(
-                        f"{archive}: unpacks to more than {bounds.ratio} times its size or {bounds.bytes >> 30} GiB, "
-                        "as a zip bomb does; not unpacked"
-                    )
+                    raise InputError(f"{archive}: {bounds}; not unpacked")
                 sink.write(piece)
     return found
 

@@ -45,13 +45,15 @@ def write_mteb(entries: Sequence[Entry], folder: Path) -> list[Path]:
     """Write a TaskResult file per result (and per setting, where mteb has no such task). Gives the files' paths.
 
     Raises:
+        InputError: a result does not say when it was made. Nothing of it is written.
         MissingResourceError: a file cannot be written.
     """
     written = []
     for entry in entries:
+        results = list(task_results(entry))
         place = folder / "results" / entry.model_name.replace("/", "__") / entry.revision
         _write_json(_model_meta(entry), place / "model_meta.json")
-        for name, content in task_results(entry):
+        for name, content in results:
             path = place / f"{name}.json"
             _write_json(content, path)
             written.append(path)
