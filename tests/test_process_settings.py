@@ -1,4 +1,4 @@
-"""What code from elsewhere does to the process reaches neither our figures nor our messages, and is there for itself."""
+"""What code from elsewhere does to the process reaches neither our figures nor our messages."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 
 from xlir_bench.collection import Collection, Judgements, Texts
 from xlir_bench.encoders import Model, ModelInfo
+from xlir_bench.errors import InputError
 from xlir_bench.evaluation import evaluate
 from xlir_bench.external_code import external_code
 from xlir_bench.process_settings import own_settings
@@ -83,9 +84,12 @@ def test_a_block_in_a_block_keeps_what_the_code_chose():
 
 
 def test_code_that_fails_leaves_nothing_changed():
-    with pytest.raises(Exception, match="boom"), external_code("encoder a failed"):
+    def fails():
         torch.set_default_dtype(torch.float64)
         raise RuntimeError("boom")
+
+    with pytest.raises(InputError, match="boom"), external_code("encoder a failed"):
+        fails()
     assert torch.get_default_dtype() == torch.float32
 
 

@@ -59,7 +59,7 @@ def own_settings(owner: str) -> Iterator[None]:
         chosen: dict[str, Any] = {}
         for name, setting in _SETTINGS.items():
             now, before = setting.read(), ours[name]
-            if before is None:
+            if before is None and now is not None:
                 before = _FIRST.get(name)
             if before is None or now == before:
                 continue
