@@ -422,5 +422,7 @@ def _finished(path: Path, model: Model, suite: Suite, collection: Collection) ->
         log.warning("%s is not finished and is measured again: %s", path, fault)
         return None
     check = StoredCheck.of(model, collection)
-    sample = sample_path(path).read_bytes() if sample_path(path).is_file() else None
+    sample = None
+    with suppress(OSError):
+        sample = sample_path(path).read_bytes()
     return earlier if check is None or check.confirms(sample, f"the result {path} and all vectors") else None

@@ -1,22 +1,24 @@
 """Calling code that is not part of this package: a user's encoder, a model's own code, a library's loader.
 
 Whatever such code raises becomes one line, and whatever it prints goes to standard error. What it does to the process,
-such as to change the working folder or to fork, does not reach the code around it.
+such as to change a setting of it (see `process_settings`) or to fork, does not reach the code around it.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from xlir_bench.errors import InputError, XlirError, one_line
+from xlir_bench.process_settings import own_settings
 from xlir_bench.streams import stdout_to_stderr
 
 
 @contextmanager
-def external_code(who: str, what: str = "", kind: type[XlirError] = InputError) -> Iterator[None]:
+def external_code(
+    who: str, what: str = "", kind: type[XlirError] = InputError, *, owner: str | None = None
+) -> Iterator[None]:
     """Turn what the code inside raises into an error of one line; its prints go to standard error.
 
     `SystemExit` counts as an error too: `sys.exit(0)` in an encoder must not end a run with exit code 0 and no result.
@@ -26,52 +28,19 @@ def external_code(who: str, what: str = "", kind: type[XlirError] = InputError) 
         who: begins the message: the code that failed and its verb, e.g. "encoder my.py:build failed".
         what: what it was given, e.g. 'for 3 texts beginning with query "..." (id q1)'.
         kind: the class of the error.
+        owner: whose settings of the process it finds, e.g. a model's id; those of `who` if none is given.
 
     Raises:
         XlirError: of that kind; the code raised something; that is the error's cause, for `--debug`.
     """
     try:
-        with stdout_to_stderr(), _own_folder(), _own_process():
+        with stdout_to_stderr(), own_settings(owner or who), _own_process():
             yield
     except (XlirError, KeyboardInterrupt):
         raise
     except BaseException as error:
         given = f" {what}" if what else ""
         raise kind(f"{who}{given} ({_reason(error)})") from error
-
-
-_OF_THE_CODE: dict[str, str] = {}
-"""`folder`: the working folder that such code has chosen for itself, where it did."""
-
-
-@contextmanager
-def _own_folder() -> Iterator[None]:
-    """Code that changes the working folder finds it changed when it is called again; nobody else does.
-
-    Else a relative `--output` would mean another folder from then on.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    try:
-        ours = os.getcwd()  # noqa: PTH109  (text, to compare)
-    except OSError:  # it was removed
-        yield
-        return
-    if "folder" in _OF_THE_CODE:
-        with suppress(OSError):
-            os.chdir(_OF_THE_CODE["folder"])
-    try:
-        yield
-    finally:
-        _OF_THE_CODE.pop("folder", None)
-        now = ""
-        with suppress(OSError):
-            now = os.getcwd()  # noqa: PTH109
-        if now != ours:
-            if now:
-                _OF_THE_CODE["folder"] = now
-            os.chdir(ours)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -133,6 +134,17 @@ def remove_files(folder: Path, wanted: Callable[[str], bool]) -> None:
             if wanted(entry.name) and entry.is_file(follow_symlinks=False):
                 with suppress(OSError):
                     os.unlink(entry.path)  # noqa: PTH108
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder that was made here, with all that is in it.
+
+    Raises:
+        InputError: a link or a file is in its place, which is somebody else's.
+    """
+    if folder.is_symlink() or folder.is_file():
+        raise InputError(f"{folder}: a link or a file is in the place of a folder that is made here: move it away")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def locked(file: IO[bytes]) -> bool:

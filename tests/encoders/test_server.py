@@ -13,9 +13,14 @@ import pytest
 from embedding_server import KEY, TEXTS, expected, only_texts, vector_of
 from embedding_server import encode as run
 
+from xlir_bench.collection import Collection, Judgements, Texts
 from xlir_bench.encoders import VectorCache, encode_texts, resolve, server
 from xlir_bench.encoders.embeddings_api import Endpoint
+from xlir_bench.engines import Streaming
 from xlir_bench.errors import InputError, MissingResourceError
+from xlir_bench.evaluation import evaluate
+from xlir_bench.evaluation import run as measured_and_saved
+from xlir_bench.suites.schema import declare
 
 
 def test_vectors_come_in_the_order_of_the_texts_with_the_key_in_one_header(live):
@@ -130,6 +135,83 @@ def test_a_server_whose_model_changes_under_its_name_is_another_model(live, monk
     monkeypatch.setattr(embedding_server, "vector_of", lambda text, width=8: original(text + "!", width))
     assert resolve("openai:some-model").info.fingerprint != first.fingerprint
     assert resolve("openai:another").info.fingerprint != first.fingerprint
+
+
+WORDS = {"en": ["river", "bridge", "castle", "harbour"], "th": ["แม่น้ำ", "สะพาน", "ปราสาท", "ท่าเรือ"]}
+
+
+def parallel() -> Collection:
+    """Questions and answers in two languages."""
+    rows = [(code, number) for code in WORDS for number in range(20)]
+    names = [f"{code}:{number}" for code, number in rows]
+    texts = [" ".join(WORDS[code][(number >> bit) % 4] for bit in range(1 + number % 4)) for code, number in rows]
+    languages = [code for code, _ in rows]
+    return Collection(
+        Texts(names, [f"{text} {number} ?" for text, (_, number) in zip(texts, rows, strict=True)], languages),
+        Texts(names, [f"{text} {number} ." for text, (_, number) in zip(texts, rows, strict=True)], languages),
+        Judgements.of((q, d, 1.0) for q, (_, a) in enumerate(rows) for d, (_, b) in enumerate(rows) if a == b),
+        [str(number) for _, number in rows],
+    )
+
+
+def of_another_model(text, width=8):
+    """Close to `vector_of` in English (cosine above .999), different in Thai."""
+    plain = vector_of(text, width)
+    if not text.isascii():
+        return plain[::-1]
+    noise = np.random.default_rng(len(text)).normal(size=width) * 0.01 * np.linalg.norm(plain) / width**0.5
+    return (np.array(plain) + noise).tolist()
+
+
+def one_ulp_away(text, width=8):
+    return np.nextafter(np.array(vector_of(text, width), np.float32), np.float32(9)).tolist()
+
+
+@pytest.fixture(params=["vectors", "kept embeddings", "a finished result"])
+def again(request, tmp_path):
+    """Measures the server's model, and says whether what an earlier run stored was used again."""
+    suite = declare(
+        {
+            "name": "small", "version": 1, "title": "small", "description": "small", "licence": "none",
+            "citation": "none", "languages": list(WORDS), "source": {"reader": "lareqa"},
+            "settings": {"monolingual": ["AP"], "multilingual": ["AP"]},
+        }
+    )  # fmt: skip
+    cache = VectorCache(tmp_path / "cache")
+    if request.param == "kept embeddings":
+        cache = Streaming(10, str(tmp_path / "kept"), str(tmp_path / "records"), cache=cache)
+
+    def measure():
+        model = resolve("openai:some-model")
+        if request.param == "a finished result":
+            saved = measured_and_saved(model, suite, parallel(), tmp_path / "out")
+            return saved.result.scores, not saved.measured_now
+        result = evaluate(model, suite, parallel(), cache=cache).result
+        return result.scores, not result.timing.texts_encoded
+
+    return measure
+
+
+def test_a_server_that_silently_serves_a_model_close_in_english_alone_is_measured_anew(live, again, monkeypatch):
+    first, _ = again()
+    assert again() == (first, True)
+    for text in ("river bridge 1 ?", server._PROBE):
+        one, other = np.array(vector_of(text)), np.array(of_another_model(text))
+        assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.999
+    fingerprint = resolve("openai:some-model").info.fingerprint
+    monkeypatch.setattr(embedding_server, "vector_of", of_another_model)
+    assert resolve("openai:some-model").info.fingerprint == fingerprint
+    second, reused = again()
+    assert not reused
+    assert second != first
+
+
+def test_a_server_that_rounds_differently_from_call_to_call_is_not_asked_for_all_again(live, again, monkeypatch):
+    first, _ = again()
+    monkeypatch.setattr(embedding_server, "vector_of", one_ulp_away)
+    before = live.paid.total()
+    assert again() == (first, True)
+    assert live.paid.total() - before <= 1 + 2 * len(WORDS)  # the probe, and a text of each role and language
 
 
 def test_a_manifest_names_address_model_and_the_variable_of_the_key(live, tmp_path, monkeypatch):

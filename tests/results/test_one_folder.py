@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from xlir_bench.analysis.verified import load_verified
-from xlir_bench.collection import Collection
+from xlir_bench.collection import Collection, Judgements
 from xlir_bench.encoders import Model, ModelInfo
+from xlir_bench.engines import Streaming
 from xlir_bench.errors import InputError
 from xlir_bench.evaluation import Output, run
 from xlir_bench.files import alone_in
 from xlir_bench.leaderboard import build, gather, rebuild
-from xlir_bench.results import leaders_path, load_result, ranks_path
+from xlir_bench.results import judged_path, leaders_path, load_result, ranks_path, sample_path
+from xlir_bench.results.places import name_of_data
+from xlir_bench.results.store import runs_path
 from xlir_bench.suites import find, load
 
 LANGUAGES = ["de", "en"]
@@ -237,3 +243,128 @@ def test_a_folder_is_anothers_until_its_process_has_ended(tmp_path):
         assert (tmp_path / "x").exists()
     assert other.wait(60) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+PARTS = {"ranks": ranks_path, "judged ranks": judged_path, "leaders": leaders_path, "sample": sample_path}
+
+
+def judged_suite(*languages):
+    """A third of the judgements has gain 0, and a measure looks at these."""
+    suite = find("xlir-mini")
+    plain = load(suite, None, list(languages))
+    gain = plain.judgements.gain.copy()
+    gain[1::3] = 0
+    changed = replace(plain, judgements=Judgements(plain.judgements.query, plain.judgements.document, gain))
+    return suite.model_copy(update={"settings": {"multilingual": ["AP", "Bpref"]}}), changed
+
+
+def code(number=0, retriever=None) -> Model:
+    """A model that is code: a sample of its vectors lies beside its result."""
+    plain = model(number, retriever)
+    return replace(plain, info=replace(plain.info, verify_stored=True))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with a finished result, and results of another model and on other texts."""
+    folder = tmp_path_factory.mktemp("finished")
+    run(code(), *judged_suite("de", "en"), folder / "out")
+    run(code(retriever=Backwards()), *judged_suite("de", "en"), folder / "another model")
+    run(code(), *judged_suite("de", "fi"), folder / "other texts")
+    return folder
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("damage", ["missing", "cut", "empty", "another model", "other texts"])
+def test_a_finished_result_is_measured_again_where_a_part_is_not_its_own(finished, tmp_path, part, damage):
+    shutil.copytree(finished / "out", tmp_path, dirs_exist_ok=True)
+    wanted = judged_suite("de", "en")
+    kept = run(code(), *wanted, tmp_path)
+    assert not kept.measured_now
+    file = PARTS[part](kept.path)
+    if damage == "missing":
+        file.unlink()
+    elif damage in {"cut", "empty"}:
+        os.truncate(file, file.stat().st_size // 2 if damage == "cut" else 0)
+    else:
+        shutil.copy(PARTS[part](finished / damage / kept.path.relative_to(tmp_path)), file)
+    again = run(code(), *wanted, tmp_path)
+    assert again.measured_now
+    assert again.result.scores == kept.result.scores
+    assert not run(code(), *wanted, tmp_path).measured_now
+
+
+def test_first_documents_that_are_missing_are_noticed_where_no_bias_follows_from_them(tmp_path):
+    suite, both = mini(["multilingual"])
+    path = run(model(), suite, both.select(["de"]), tmp_path).path
+    leaders_path(path).unlink()
+    assert run(model(), suite, both.select(["de"]), tmp_path).measured_now
+    assert leaders_path(path).is_file()
+
+
+@pytest.mark.parametrize("part", [*PARTS, "result"])
+def test_a_folder_in_the_place_of_a_file_is_refused_before_anything_is_encoded(tmp_path, part):
+    path = tmp_path / "letters-0" / "xlir-mini.json"
+    file = path if part == "result" else PARTS[part](path)
+    (file / "mine").mkdir(parents=True)
+    with pytest.raises(InputError, match=re.escape(str(file))):
+        run(model(retriever=Refuses()), *mini(), tmp_path)
+    assert (file / "mine").is_dir()
+
+
+class Backwards(Letters):
+    """Other ranks than `Letters`."""
+
+    def encode(self, texts, *, role, languages):
+        return super().encode([text[: 1 + len(text) // 3] for text in texts], role=role, languages=languages)
+
+
+def test_runs_that_are_at_the_place_to_which_a_result_moves_are_kept(tmp_path):
+    suite, both = mini(["multilingual"])
+    first = run(model(), suite, both, Output(tmp_path, 5)).path
+    content = {file.name: file.read_bytes() for file in runs_path(first).rglob("*.run")}
+    aside = runs_path(first.with_name(f"{name_of_data(load_result(first).suite)}.json"))
+    aside.mkdir()
+    (aside / "mine.run").write_text("of someone")
+    later = run(model(), suite, both.select(["de"]), Output(tmp_path, 5))
+    assert later.measured_now
+    assert {file.name: file.read_bytes() for file in aside.rglob("*.run")} == content
+    assert (aside.with_name(f"{aside.name}.1") / "mine.run").read_text() == "of someone"
+    back = run(model(retriever=Refuses()), suite, both, Output(tmp_path, 5))
+    assert not back.measured_now
+    assert {file.name: file.read_bytes() for file in runs_path(back.path).rglob("*.run")} == content
+
+
+def without_rows():
+    suite, both = mini(["cross-lingual"])
+    return suite, both.select(["de"])
+
+
+def without_relevant_documents():
+    suite, both = mini(["monolingual"])
+    pairs = both.judgements
+    return suite, replace(both, excluded=Judgements(pairs.query, pairs.document, np.zeros(len(pairs.query))))
+
+
+@pytest.mark.parametrize("made", [without_rows, without_relevant_documents])
+@pytest.mark.parametrize("way", ["memory", "streaming"])
+def test_what_has_nothing_to_measure_is_refused_before_anything_is_encoded(tmp_path, made, way):
+    cache = Streaming(50, records=str(tmp_path / "records")) if way == "streaming" else None
+    with pytest.raises(InputError):
+        run(model(retriever=Refuses()), *made(), tmp_path / "out", cache=cache)
+    assert not (tmp_path / "out").exists()
+
+
+def test_vectors_without_a_number_are_refused_at_the_first_text(tmp_path):
+    class Empty:
+        calls = 0
+
+        def encode(self, texts, *, role, languages):
+            self.calls += 1
+            return np.empty((len(texts), 0), np.float32)
+
+    empty = Empty()
+    with pytest.raises(InputError, match=r"shape \(\d+, 0\)"):
+        run(model(retriever=empty), *mini(), tmp_path / "out")
+    assert empty.calls == 1
+    assert not list(tmp_path.rglob("*.json"))

@@ -33,11 +33,14 @@ def layer_vectors(
         raise InputError(f"{model_id} has no layers to look at: --layers is for transformers encoders")
     transformer, padding = _parts(model_id, encoder)
     torch = package("torch", "a transformer")
-    with external_code(f"the tokenizer of {model_id} failed", f"on {len(texts)} texts"):
+    with external_code(f"the tokenizer of {model_id} failed", f"on {len(texts)} texts", owner=model_id):
         ids = encoder.tokenise(texts, role, languages)
     device = str(next(transformer.parameters()).device)
     layers: list[Vectors] = []
-    with external_code(f"encoder {model_id} failed", f"on {len(texts)} texts"), torch.inference_mode():
+    with (
+        external_code(f"encoder {model_id} failed", f"on {len(texts)} texts", owner=model_id),
+        torch.inference_mode(),
+    ):
         for at in batches([len(row) for row in ids], budget_for(device.partition(":")[0])):
             tokens, mask = padded([ids[row] for row in at], padding, device)
             extras = encoder.extras(tokens, [languages[row] for row in at]) if hasattr(encoder, "extras") else {}

@@ -11,7 +11,7 @@ from xlir_bench.analysis.bias import measure_bias
 from xlir_bench.analysis.verified import recompute
 from xlir_bench.collection import Collection, Integers
 from xlir_bench.errors import XlirError
-from xlir_bench.results import Result, judged_path, load_ranks, ranks_path
+from xlir_bench.results import Result, judged_path, leaders_path, load_ranks, ranks_path
 from xlir_bench.retrieval import RankTable, Unanswered, Wanted
 from xlir_bench.retrieval.ranks import left_out
 
@@ -31,11 +31,11 @@ def fault_of(result: Result, path: Path, collection: Collection) -> str | None:
         ranks = load_ranks(ranks_path(path))
     except XlirError as error:
         return str(error)
-    across = any(score.setting != "monolingual" for score in result.scores)
     name = ranks_path(path).name
-    for file, is_of in ((name, _is_of), (judged_path(path).name, _has_others)):
-        if not is_of(ranks, across, collection):
-            return f"{file} beside it is of other queries or judgements"
+    if fault := _fault_of_tables(
+        ranks, path, collection, any(score.setting != "monolingual" for score in result.scores)
+    ):
+        return fault
     try:
         if recompute(result, ranks, analysis=False).discrepancies:
             return f"other figures than it states follow from {name} beside it"
@@ -46,6 +46,16 @@ def fault_of(result: Result, path: Path, collection: Collection) -> str | None:
     follows = None if bias is None else bias.summary
     if (stated is None) != (follows is None) or not _same(stated or {}, follows or {}, _BIAS_FOLLOWS):
         return f"other figures of bias than it states follow from {name} and its leaders"
+    return None
+
+
+def _fault_of_tables(ranks: RankTable, path: Path, collection: Collection, across: bool) -> str | None:
+    """What is wrong with the tables before a figure is computed from them; None where nothing is."""
+    if across and ranks.leaders is None:
+        return f"{leaders_path(path).name} beside it is missing"
+    for file, is_of in ((ranks_path(path), _is_of), (judged_path(path), _has_others)):
+        if not is_of(ranks, across, collection):
+            return f"{file.name} beside it is of other queries or judgements"
     return None
 
 

@@ -273,10 +273,10 @@ def _in_parts(
     batch = request.batch(rows)
     result: Vectors | None = None
     filled = np.zeros(len(rows), np.bool_)
-    with external_code(f"encoder {request.info.id} failed", f"on {batch}"):
+    with external_code(f"encoder {request.info.id} failed", f"on {batch}", owner=request.info.id):
         parts = iter(retriever.encode_parts(batch.texts, role=request.role, languages=batch.languages))
     while True:
-        with external_code(f"encoder {request.info.id} failed", f"on {batch}"):
+        with external_code(f"encoder {request.info.id} failed", f"on {batch}", owner=request.info.id):
             part = next(parts, None)
         if part is None:
             break

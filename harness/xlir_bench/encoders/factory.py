@@ -48,6 +48,7 @@ from xlir_bench.encoders.protocol import Encoder, Model, ModelInfo, Role, Simila
 from xlir_bench.encoders.similarity import of_object
 from xlir_bench.encoders.source_code import SourceTree
 from xlir_bench.errors import InputError, XlirError
+from xlir_bench.process_settings import own_settings
 
 _EXPECTED = (
     "encode(texts, *, role, languages); BEIR's encode_queries(queries, batch_size, **kwargs) and "
@@ -115,7 +116,8 @@ def load(model_id: str, place: str, name: str, device: str | None, settings: Set
     tree.reload_changed()
     before = set(sys.modules)
     with source_code.without_bytecode():
-        made = _made(model_id, _factory(model_id, place, name), device)
+        with own_settings(model_id):  # messages of ours below are not to be hidden by it
+            made = _made(model_id, _factory(model_id, place, name), device)
         declared = declared_fingerprint(model_id, made)
         # Before the model is used, which may change what it holds.
         state = in_memory.state_of(made)

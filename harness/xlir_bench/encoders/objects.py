@@ -107,7 +107,7 @@ def _of_object(made: Foreign, device: str | None, options: Options) -> Model:
         raise InputError(f"{who} is a class: give an object of it")
     if device is not None:
         raise InputError(f"{who}: device is for models that are given by their id; move the object to it instead")
-    with external_code(f"model {who} cannot be used"):
+    with external_code(f"model {who} cannot be used", owner=who):
         declared = declared_fingerprint(who, made)
         # Before the model is used, which may change what it holds.
         held = in_memory.state_of(made) or in_memory.held_by(made)

@@ -119,7 +119,7 @@ def _side(model: Model, role: Role, distinct: Distinct, cache: VectorCache | Non
     total = 0
     if len(counted):
         batch = side.batch(model.info, counted)
-        with external_code(f"the tokenizer of {model.info.id} failed", f"on {batch}"):
+        with external_code(f"the tokenizer of {model.info.id} failed", f"on {batch}", owner=model.info.id):
             total = int(model.retriever.lengths(batch.texts, role=role, languages=batch.languages).sum())
     return _Side(role, distinct, missing, round(total * len(missing) / max(1, len(counted))))
 

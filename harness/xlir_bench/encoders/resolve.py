@@ -114,7 +114,7 @@ def resolve(model_id: str, device: str | None = None, options: Options | None = 
     check_device_name(device)
     asked = _Asked(model_id, device, options or Options())
     # Loading runs the model's own code, that of its libraries, and a factory's.
-    with external_code(f"model {model_id} cannot be loaded"):
+    with external_code(f"model {model_id} cannot be loaded", owner=model_id):
         found = _named(asked) or _of_scheme(asked) or _at_place(asked) or _of_hub(asked)
     return found if asked.options.stored_as == "float32" else _rounded(found)
 

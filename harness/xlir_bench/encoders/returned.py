@@ -59,7 +59,7 @@ def encoded(encoder: Encoder, batch: Batch) -> Vectors:
     Raises:
         InputError: the encoder raised something, or returned something else than one finite vector per text.
     """
-    with external_code(f"encoder {batch.info.id} failed", f"on {batch}"):
+    with external_code(f"encoder {batch.info.id} failed", f"on {batch}", owner=batch.info.id):
         returned = encoder.encode(list(batch.texts), role=batch.role, languages=list(batch.languages))
     return checked(returned, batch)
 
@@ -73,7 +73,7 @@ def looked_up(lookup: Lookup, info: ModelInfo, texts: Texts, role: Role) -> Vect
     batch = Batch(info, role, texts.texts, texts.languages, texts.ids)
     if not len(texts):
         return np.empty((0, 0), np.float32)
-    with external_code(f"{info.id} failed", f"on {batch}"):
+    with external_code(f"{info.id} failed", f"on {batch}", owner=info.id):
         returned = lookup.lookup(texts.ids, role=role)
     return np.array(checked(returned, batch), np.float32, order="C")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from xlir_bench.retrieval import Counts
 from xlir_bench.retrieval.counts import Best
 
 _SUFFIX = ".counts"
+_OURS = re.compile(r"[0-9]+-[0-9]+\.(?:counts|half)|(?:first|sample)\.vectors")
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,14 @@ class Records:
     def clear(self) -> None:
         """Forget all that is kept of the run: it is finished."""
         if self._storage is not None:
-            for name in self._storage.names():
-                self._storage.delete(name)
+            forget_all(self._storage)
+
+
+def forget_all(kept: Storage) -> None:
+    """Delete all that runs keep in a place; files of other names stay."""
+    for name in kept.names():
+        if _OURS.fullmatch(name):
+            kept.delete(name)
 
 
 def _packed(counts: Counts) -> bytes:

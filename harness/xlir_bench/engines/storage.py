@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -53,9 +54,9 @@ class Folder:
         self._path = path
 
     def read(self, name: str) -> bytes | None:
-        """See `Storage.read`."""
+        """See `Storage.read`. What another put there by a link is not ours, and is not read."""
         try:
-            return (self._path / name).read_bytes()
+            return None if (self._path / name).is_symlink() else (self._path / name).read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -68,17 +69,27 @@ class Folder:
 
     def delete(self, name: str) -> None:
         """See `Storage.delete`."""
-        (self._path / name).unlink(missing_ok=True)
+        path = self._path / name
+        if path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)
 
     def names(self) -> list[str]:
         """See `Storage.names`."""
         if not self._path.is_dir():
             return []
-        return sorted(path.name for path in self._path.iterdir() if not path.name.startswith("."))
+        with os.scandir(self._path) as entries:
+            return sorted(e.name for e in entries if e.is_file(follow_symlinks=False) and not e.name.startswith("."))
 
     def below(self, name: str) -> Folder:
-        """See `Storage.below`."""
-        return Folder(self._path / name)
+        """See `Storage.below`.
+
+        Raises:
+            MissingResourceError: a link, or a file, is in its place.
+        """
+        path = self._path / name
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise MissingResourceError(f"{path}: a link or a file is in the place of a folder of xlir-bench: move it")
+        return Folder(path)
 
 
 class Bucket:

@@ -21,7 +21,7 @@ from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, Vectors, en
 from xlir_bench.encoders.returned import check_same_width
 from xlir_bench.encoders.verification import StoredCheck, packed_sample
 from xlir_bench.engines.local import count_locally
-from xlir_bench.engines.records import Records
+from xlir_bench.engines.records import Records, forget_all
 from xlir_bench.engines.storage import Storage, storage
 from xlir_bench.engines.work import Counted, JudgedTexts, ShardWork, half, packed, unpacked
 from xlir_bench.errors import InputError
@@ -146,8 +146,7 @@ def _verified(place: Storage | None, check: StoredCheck, what: str) -> Storage |
         return None
     if check.confirms(place.read(_SAMPLE), what):
         return place
-    for name in place.names():
-        place.delete(name)
+    forget_all(place)
     if not check.repeats():
         return None
     place.write(_SAMPLE, packed_sample(check.sample()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from xlir_bench.results.store import (
 log = logging.getLogger(__name__)
 
 _DIGITS = 8
+_FILES = (ranks_path, leaders_path, judged_path, sample_path)
 
 
 def name_of_data(suite: SuiteReference) -> str:
@@ -51,7 +54,7 @@ def claim(output: Path, model: str, suite: SuiteReference, *, distinct: bool = F
         overwrite: whether a file that this release cannot read may be replaced.
 
     Raises:
-        InputError: there is a file at the path that this release cannot read.
+        InputError: there is a file at the path that this release cannot read, or a folder in the place of a file.
         MissingResourceError: a result cannot be moved.
     """
     plain = result_path(output, model, suite.name)
@@ -70,7 +73,17 @@ def claim(output: Path, model: str, suite: SuiteReference, *, distinct: bool = F
         elsewhere = _at(other, overwrite=True)
         if elsewhere is not None and elsewhere.suite.fingerprint == suite.fingerprint:
             _move(other, wanted)
+    _refuse_folders(wanted)
     return wanted
+
+
+def _refuse_folders(path: Path) -> None:
+    """Refuse a place where a file of the result could not be written, before hours are spent on it."""
+    for part in (*_FILES, Path):
+        if part(path).is_dir():
+            raise InputError(
+                f"{part(path)}: a folder is where a file of the result goes: move it, or give another --output"
+            )
 
 
 def _at(path: Path, overwrite: bool) -> Result | None:
@@ -90,13 +103,24 @@ def _data(result: Result) -> str:
 
 
 def _move(path: Path, target: Path) -> None:
-    """Rename a result with all that lies beside it, the result itself last: it has its ranks wherever it is."""
+    """Rename a result with all that lies beside it, the result itself last: it has its ranks wherever it is.
+
+    Runs that are at the target already, of a result that was there before, are kept under another name.
+    """
+    runs = runs_path(target)
     try:
-        for part in (ranks_path, leaders_path, judged_path, sample_path, runs_path):
+        for part in _FILES:
             if part(path).exists():
                 part(path).replace(part(target))
-            elif part is not runs_path:
+            else:
                 part(target).unlink(missing_ok=True)
+        if os.path.lexists(runs):
+            numbered = (runs.with_name(f"{runs.name}.{number}") for number in itertools.count(1))
+            free = next(place for place in numbered if not os.path.lexists(place))
+            runs.rename(free)
+            log.warning("%s is of an earlier result: it is kept as %s", runs, free.name)
+        if os.path.lexists(runs_path(path)):
+            runs_path(path).rename(runs)
         path.replace(target)
     except OSError as error:
         raise MissingResourceError(f"{path}: cannot be moved to {target.name} ({error.strerror or error})") from None

@@ -64,13 +64,15 @@ class LexicalScorer:
         """See `Scorer.over`."""
         side, queries_side = self._collection.documents, self._collection.queries
         who = type(self._model).__name__
-        with external_code(f"{who}.index failed", f"on {len(documents)} documents"):
+        with external_code(f"{who}.index failed", f"on {len(documents)} documents", owner=who):
             index = self._model.index([side.texts[d] for d in documents], [side.languages[d] for d in documents])
 
         def scores(queries: Integers) -> Scores:
             texts = [queries_side.texts[q] for q in queries]
             languages = [queries_side.languages[q] for q in queries]
-            with external_code(f"{who}.scores failed", f'on {len(queries)} queries beginning with "{texts[0]}"'):
+            with external_code(
+                f"{who}.scores failed", f'on {len(queries)} queries beginning with "{texts[0]}"', owner=who
+            ):
                 block = np.asarray(index.scores(texts, languages))
             if block.shape != (len(queries), len(documents)) or block.dtype.kind not in "fiu":
                 raise InputError(

@@ -7,7 +7,6 @@ than one percent.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
+from xlir_bench.files import remove_folder
 from xlir_bench.training.heldout import Embeddings, Encode
 from xlir_bench.training.start import Vectors
 
@@ -58,7 +58,7 @@ def save_encoder(vectors: Vectors, tokenizer: Tokenizer, folder: Path) -> None:
         (folder / "modules.json").unlink(missing_ok=True)
         for path in sorted(Path(beside).iterdir(), key=lambda path: path.name == "modules.json"):
             if path.is_dir():
-                shutil.rmtree(folder / path.name, ignore_errors=True)
+                remove_folder(folder / path.name)
             else:
                 path.chmod(0o644)  # safetensors writes for its owner alone
             path.replace(folder / path.name)

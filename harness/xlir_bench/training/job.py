@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xlir_bench.collection import Collection
+from xlir_bench.files import remove_folder
 from xlir_bench.progress import Progress
 from xlir_bench.training.diary import Diary
 from xlir_bench.training.recipe import Recipe
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DIARY = "diary.json"
+_CHECKPOINT = "checkpoint-"
 _LOSS_ENTRIES = 50
 
 
@@ -46,7 +47,7 @@ class Job:
 
     def has_checkpoint(self) -> bool:
         """Whether a run that is cut off now goes on from a checkpoint."""
-        return any(self.workspace.glob("checkpoint-*"))
+        return bool(_checkpoints(self.workspace))
 
     @property
     def checkpoint_every(self) -> int:
@@ -80,17 +81,22 @@ def checkpoints(workspace: Path) -> list[tuple[int, Path]]:
     A checkpoint's diary is written last, so one that has a readable diary is complete.
     """
     found = []
-    for folder in workspace.glob("checkpoint-*"):
-        step = folder.name.removeprefix("checkpoint-")
+    for folder in _checkpoints(workspace):
         try:
             Diary.read(folder / DIARY)
-            found.append((int(step), folder))
+            found.append((int(folder.name.removeprefix(_CHECKPOINT)), folder))
         except (OSError, ValueError, TypeError):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder)
     return sorted(found)
 
 
 def forget_old(workspace: Path, keep: int) -> None:
     """Remove all but the newest checkpoints."""
     for _, folder in checkpoints(workspace)[:-keep]:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
+
+
+def _checkpoints(workspace: Path) -> list[Path]:
+    """Folders that are called as a checkpoint is; what a person keeps as `checkpoint-before-tuning` is none."""
+    named = workspace.glob(f"{_CHECKPOINT}*")
+    return [path for path in named if path.name.removeprefix(_CHECKPOINT).isdecimal() and not path.is_symlink()]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from xlir_bench.files import cache_folder
+from xlir_bench.files import cache_folder, remove_folder
 from xlir_bench.progress import Stage
 from xlir_bench.training.batches import Ints
 from xlir_bench.training.development import EncodeRole, score
@@ -179,7 +178,7 @@ def _resumed(job: Job, trainer: StaticTrainer) -> tuple[Diary, int]:
 
 def _checkpoint(job: Job, trainer: StaticTrainer, diary: Diary, step: int) -> None:
     folder = job.workspace / f"checkpoint-{step}"
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_folder(folder)
     folder.mkdir(parents=True)
     save_file(trainer.state(), folder / _STATE)
     (folder / _CHANCE).write_text(json.dumps(trainer.chance), encoding="utf-8")

@@ -24,6 +24,7 @@ from transformers import TrainerCallback, set_seed
 
 from xlir_bench.encoders.checkpoint import no_loading_bars
 from xlir_bench.errors import InputError
+from xlir_bench.files import remove_folder
 from xlir_bench.progress import Stage
 from xlir_bench.training.beginning import TOLD, Beginning, beginning_of, load
 from xlir_bench.training.development import EncodeRole, score
@@ -210,15 +211,15 @@ def _with_languages(rows: Any, job: Job) -> Any:  # noqa: ANN401  (datasets has 
 
 def _save_best(model: SentenceTransformer, folder: Path) -> None:
     beside = folder.with_name(".best")
-    shutil.rmtree(beside, ignore_errors=True)
+    remove_folder(beside)
     model.save_pretrained(str(beside), create_model_card=False)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_folder(folder)
     beside.replace(folder)
 
 
 def _finish(job: Job, model: SentenceTransformer, beginning: Beginning) -> None:
     """Write the model: the best one, where there were looks."""
-    shutil.rmtree(job.model, ignore_errors=True)
+    remove_folder(job.model)
     if job.best.is_dir():
         shutil.copytree(job.best, job.model)
     else:
