@@ -38,6 +38,8 @@ def run(code: str, where: str, names: dict[str, object]) -> str:
 def test_the_examples_of_a_page_run_and_show_what_it_says(page, tmp_path, monkeypatch, capsys):
     (tmp_path / "submissions").symlink_to(ROOT / "submissions")  # the README's examples are for a clone
     monkeypatch.chdir(tmp_path)
+    # The README's examples are for a clone of the repository.
+    (tmp_path / "submissions").symlink_to(ROOT / "submissions")
     found = examples(ROOT / page)
     assert found
     names: dict[str, object] = {"__name__": "__main__"}
