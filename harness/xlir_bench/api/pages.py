@@ -16,7 +16,8 @@ class Site:
     Attributes:
         index: its first page.
         left_out: results and submissions that are not on it, a line each with the reason.
-        refused: of these, the results that are no submission's: their figures do not follow from their ranks.
+        refused: of these, the results that are no submission's: they cannot be read, or their figures do not follow
+            from their ranks.
     """
 
     index: Path

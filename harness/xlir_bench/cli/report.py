@@ -36,4 +36,5 @@ def command(results: tuple[Path, ...], output: Path, url: str | None) -> None:
         click.echo(f"left out: {problem}", err=True)
     click.echo(str(site.index))
     if site.refused:
-        raise InputError(f"{len(site.refused)} results were left out: their figures do not follow from their ranks")
+        number = len(site.refused)
+        raise InputError(f"{number} result{'' if number == 1 else 's'} left out: see the lines above")

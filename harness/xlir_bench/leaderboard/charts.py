@@ -9,14 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from markupsafe import Markup, escape
+
+from xlir_bench.errors import warn
 
 INK = "currentColor"
 _GRID = "#8886"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's, which eyes of every kind tell apart; the order keeps neighbours apart in lightness too."""
+
+_ADDRESS_SPACE = 80 << 30
+"""Of a process in which V8 can start: it reserves 64 GiB without using them."""
 
 _FONT = "system-ui, sans-serif"
 _MARK = re.compile(r'<path aria-label="#(\d+)"([^>]*?)/>')
@@ -43,7 +49,7 @@ def scatter(points: Sequence[Point], x_title: str, y_title: str, *, logarithmic:
         y_title: of the vertical axis.
         logarithmic: whether the horizontal axis is; it needs values above 0.
     """
-    if len(points) < 2:
+    if len(points) < 2 or not can_draw():
         return None
     import altair as alt
 
@@ -81,7 +87,7 @@ def bars(values: Mapping[str, Sequence[float | None]], names: Sequence[str], tit
         for at, value in enumerate(both)
         if value is not None
     ]
-    if not rows:
+    if not rows or not can_draw():
         return None
     import altair as alt
 
@@ -97,6 +103,20 @@ def bars(values: Mapping[str, Sequence[float | None]], names: Sequence[str], tit
     numbers = base.mark_text(align="left", dx=4, color=INK, fontSize=11).encode(text="t:N")
     chart = (marks + numbers).properties(width=330, height=alt.Step(15))
     return _named(_draw(chart), dict(enumerate(names)), {}, f"{title} by language family")
+
+
+@cache
+def can_draw() -> bool:
+    """Whether charts can be drawn: V8, which draws them, ends the process where it cannot reserve address space."""
+    try:
+        import resource
+    except ImportError:  # no such limit on this system
+        return True
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit in (resource.RLIM_INFINITY, -1) or limit >= _ADDRESS_SPACE:
+        return True
+    warn(f"no charts are drawn: that needs {_ADDRESS_SPACE >> 30} GiB of address space; raise `ulimit -v`")
+    return False
 
 
 def _scale(kind: str) -> Any:  # noqa: ANN401  (as `_draw`)

@@ -77,7 +77,7 @@ class Gathered:
         entrants: what takes part.
         alignments: what `align --json` printed.
         problems: a line for each submission, or result in one, that is left out.
-        refused: a line for each other result with a figure that does not follow from its ranks.
+        refused: a line for each other result that cannot be read, or has a figure that does not follow from its ranks.
     """
 
     entrants: tuple[Entrant, ...]

@@ -32,8 +32,8 @@ def gather(places: Sequence[Path], *, analysis: bool = True) -> Gathered:
     """What lies in files and folders.
 
     A place is a result, a folder that holds results at any depth, a submission, or a folder of submissions. The figures
-    of every result that has its ranks are computed again from them. A submission that cannot be read, and a result with
-    a figure that does not follow, is named and left out, and stops nothing.
+    of every result that has its ranks are computed again from them. A submission or a result that cannot be read, and a
+    result with a figure that does not follow, is named and left out, and stops nothing.
 
     Args:
         places: files and folders.
@@ -41,7 +41,7 @@ def gather(places: Sequence[Path], *, analysis: bool = True) -> Gathered:
 
     Raises:
         MissingResourceError: a place does not exist, or there is nothing in any.
-        InputError: a result that is no submission's cannot be read, or none follows from its ranks.
+        InputError: no result can be read and follows from its ranks.
     """
     entrants: list[Entrant] = []
     problems: list[str] = []
@@ -55,11 +55,11 @@ def gather(places: Sequence[Path], *, analysis: bool = True) -> Gathered:
             problems += lines
         inside = [path for path in _results(place) if not any(folder in path.parents for folder in submitted)]
         for path in inside:
-            result = load_result(path)
-            if not ranks_path(path).is_file():
-                entrants.append(measured(result, None, _card(result), [_UNVERIFIED]))
-                continue
             try:
+                result = load_result(path)
+                if not ranks_path(path).is_file():
+                    entrants.append(measured(result, None, _card(result), [_UNVERIFIED]))
+                    continue
                 verified = following(result, load_ranks(ranks_path(path)), str(path), analysis=analysis)
             except InputError as error:
                 refused.append(str(error))
