@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+
 import numpy as np
 import pytest
+import torch
+from mteb_stubs import registered
 
 from xlir_bench.collection import Texts
 from xlir_bench.encoders import Options, encode_texts, resolve
@@ -45,3 +50,29 @@ def test_a_model_that_is_not_here_is_one_line():
     with pytest.raises(MissingResourceError, match="cannot be fetched") as raised:
         resolve("mteb:sentence-transformers/LaBSE", "cpu", Options())  # the tests are offline
     assert "\n" not in str(raised.value)
+
+
+class Unruly:
+    """A model of mteb that prints, disturbs the process, and ends it in its loader or when it encodes."""
+
+    ends_in = "the loader"
+
+    def __init__(self, folder, revision=None, **kwargs):
+        print("HELLO from the loader")
+        torch.set_default_dtype(torch.float64)
+        logging.disable(logging.CRITICAL)
+        if self.ends_in == "the loader":
+            sys.exit(0)
+
+    def encode(self, inputs, **kwargs):
+        sys.exit(0)
+
+
+@pytest.mark.parametrize("where", ["the loader", "encode"])
+def test_a_model_of_the_registry_that_ends_the_process_is_one_line(tmp_path, monkeypatch, where):
+    monkeypatch.setattr(Unruly, "ends_in", where)
+    name = registered(monkeypatch, Unruly, tmp_path, {})
+    with pytest.raises(InputError, match=r"it called sys\.exit\(0\)"):
+        resolve(f"mteb:{name}", "cpu", Options(trust_remote_code=True))
+    assert torch.get_default_dtype() == torch.float32
+    assert logging.getLogger("xlir_bench").isEnabledFor(logging.WARNING)
