@@ -160,7 +160,9 @@ class _Diagnostics(io.TextIOBase):
                 self._stream.flush()
 
     def isatty(self) -> bool:
-        return self._stream is not None and self._stream.isatty()
+        if self._stream is None:
+            return False
+        return os.isatty(2) if self._stream.closed else self._stream.isatty()
 
     def fileno(self) -> int:
         return 2
