@@ -146,7 +146,8 @@ def test_stored_results_of_other_languages_are_not_taken(static_model, tmp_path)
     assert second == pytest.approx(pools(["en", "de"], None), abs=1e-5)
     assert set(second) == {"de-de", "en-en", "de-en", "en-de", "de-all", "en-all"}
     assert second["de-all"] != pytest.approx(first["de-all"], abs=1e-3)
-    assert pools(["th", "de"], cache) == first
+    # What mteb stores is rounded to six decimals.
+    assert pools(["th", "de"], cache) == pytest.approx(first, abs=1e-5)
 
 
 def test_stored_results_of_other_files_are_not_taken(static_model, tmp_path):
