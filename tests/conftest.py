@@ -9,6 +9,7 @@ import made_data
 import pytest
 
 from xlir_bench.collection import Collection, Judgements, Texts
+from xlir_bench.errors import show_warnings
 from xlir_bench.suites import Suite, find
 
 STRICT = "XLIR_BENCH_STRICT_SKIPS"
@@ -25,6 +26,9 @@ MAY_SKIP = (
 MAY_SKIP_SHARE = 0.02
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+show_warnings()  # as commands do, so that tests of a part see what a command says
 
 
 @pytest.fixture(autouse=True)

@@ -138,13 +138,21 @@ class _CurrentStderr(logging.Handler):
         print(redacted(self.format(record)), file=sys.stderr, flush=True)
 
 
+_shown = {"by a command": False}
+
+
+def show_warnings() -> None:
+    """Have `warn` write to standard error by itself: for commands. A program that uses the package has its own logs."""
+    _shown["by a command"] = True
+
+
 def warn(message: str) -> None:
     """Say something that the person at the keyboard should know and that stops nothing: one line on stderr.
 
     Programs that use the package find it in the log `xlir_bench`.
     """
     log = logging.getLogger("xlir_bench")
-    if not any(isinstance(handler, _CurrentStderr) for handler in log.handlers):
+    if _shown["by a command"] and not any(isinstance(handler, _CurrentStderr) for handler in log.handlers):
         handler = _CurrentStderr()
         handler.setFormatter(logging.Formatter("xlir-bench: warning: %(message)s"))
         log.addHandler(handler)

@@ -60,11 +60,12 @@ def test_mtebs_own_evaluation_of_the_same_texts_agrees(static_model, evaluated):
     from mteb.abstasks.retrieval import AbsTaskRetrieval
     from mteb.models import SentenceTransformerEncoderWrapper
 
+    from xlir_bench.integrations.mteb import subset_data
+
     [task] = tasks(["xlir-mini"], languages=LANGUAGES)
-    task.load_data()
     model = SentenceTransformerEncoderWrapper(static_model)
-    for subset in task.hf_subsets:
-        task.dataset[subset]["test"] = task.dataset[subset]["test"].parts()
+    task.dataset = {subset: {"test": subset_data(task.collection, subset)} for subset in task.hf_subsets}
+    task.data_loaded = True
     native = AbsTaskRetrieval.evaluate(task, model, "test", None, encode_kwargs={"batch_size": 64})
     for subset, scores in native.items():
         # The largest pool has 432 documents, so that map_at_1000 is AP; mteb rounds to five decimals.
@@ -122,11 +123,56 @@ def test_a_search_model_is_evaluated_by_mteb():
     scores = task.evaluate(Words(), encode_kwargs={})
     assert 0.1 < scores["en-en"]["ap"] < 1
     assert scores["en-en"]["main_score"] == scores["en-en"]["ap"]
+    assert task.evaluate(Words(), encode_kwargs={})["en-en"]["ap"] == scores["en-en"]["ap"]
 
 
 def test_a_narrowed_task_has_the_subsets_of_its_languages():
     [task] = tasks(["xlir-mini"], languages=["de", "th"])
     assert sorted(task.hf_subsets) == sorted(["de-de", "th-th", "de-th", "th-de", "de-all", "th-all"])
+
+
+def test_stored_results_of_other_languages_are_not_taken(static_model, tmp_path):
+    """The pool of all languages is another one for each choice of languages."""
+    from mteb.cache import ResultCache
+
+    def pools(languages, cache):
+        results = mteb.evaluate(static_model, tasks=tasks(["xlir-mini"], languages=languages), cache=cache)
+        [scores] = [one.scores["test"] for one in results.task_results]
+        return {one["hf_subset"]: one["ap"] for one in scores}
+
+    cache = ResultCache(tmp_path)
+    first = pools(["de", "th"], cache)
+    second = pools(["de", "en"], cache)
+    assert second == pytest.approx(pools(["en", "de"], None), abs=1e-5)
+    assert set(second) == {"de-de", "en-en", "de-en", "en-de", "de-all", "en-all"}
+    assert second["de-all"] != pytest.approx(first["de-all"], abs=1e-3)
+    # What mteb stores is rounded to six decimals.
+    assert pools(["th", "de"], cache) == pytest.approx(first, abs=1e-5)
+
+
+def test_stored_results_of_other_files_are_not_taken(static_model, tmp_path):
+    from mteb.cache import ResultCache
+
+    place = tmp_path / "own"
+    (place / "qrels").mkdir(parents=True)
+    (place / "queries.jsonl").write_text('{"_id": "q", "text": "Haus am See"}\n')
+    (place / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
+
+    def figure(*texts):
+        lines = [f'{{"_id": "{name}", "text": "{text}"}}\n' for name, text in zip("de", texts, strict=True)]
+        (place / "corpus.jsonl").write_text("".join(lines))
+        results = mteb.evaluate(
+            static_model, tasks=tasks([str(place)], languages=["de"]), cache=ResultCache(tmp_path / "cache")
+        )
+        return results.task_results[0].scores["test"][0]["ap"]
+
+    assert figure("Haus am See", "Motor") == 1
+    assert figure("Motor", "Haus am See") == 0.5
+
+
+def test_mtebs_own_filter_stays_within_the_chosen_languages():
+    [task] = tasks(["xlir-mini"], languages=["de", "en"])
+    assert task.filter_languages(["deu"]).hf_subsets == ["de-de", "de-en", "en-de", "de-all", "en-all"]
 
 
 def test_bad_names_are_refused():

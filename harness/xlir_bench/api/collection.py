@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MEASURES = ("nDCG@10", "R@100", "RR@10")
+_EXACT = 2**53
+"""Up to here every whole number is a float."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _COLUMNS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "queries": {"id": ("id", "query_id", "qid", "_id"), "text": ("text", "query")},
@@ -106,8 +109,7 @@ class Collection:
         """From a BEIR folder, or a folder of BEIR folders named by language; see docs/suites.md.
 
         Raises:
-            InputError: the folder has no such layout.
-            MissingResourceError: there is no such folder.
+            InputError: there is no such folder, or it has no such layout.
         """
         folder = Path(path)
         if not folder.is_dir():
@@ -150,7 +152,10 @@ class Collection:
 def _texts(table: pd.DataFrame, called: str, language: str | None) -> tuple[Texts, list[str]]:
     """A side of the collection, languages one after the other, and for each text its question, by default its id."""
     ids = _names(table, called, "id")
-    texts = [str(text) for text in _column(table, called, "text")]
+    texts = _column(table, called, "text")
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"{called}: row {row}: a text was expected, not {type(text).__name__} {text!r}")
     if "language" in table.columns:
         tags = [str(tag) for tag in _column(table, called, "language")]
     elif language is not None:
@@ -159,7 +164,8 @@ def _texts(table: pd.DataFrame, called: str, language: str | None) -> tuple[Text
         raise InputError(f"{called}: no column `language`: add it, or give language= where all texts are in one")
     codes = {tag: normalise(tag, unknown=True) for tag in dict.fromkeys(tags)}
     questions = _names(table, called, "question") if "question" in table.columns else ids
-    order = sorted(range(len(ids)), key=lambda row: codes[tags[row]])
+    # In an order of their own: the same rows in another order are the same collection.
+    order = sorted(range(len(ids)), key=lambda row: (codes[tags[row]], ids[row]))
     side = Texts([ids[row] for row in order], [texts[row] for row in order], [codes[tags[row]] for row in order])
     return side, [questions[row] for row in order]
 
@@ -179,7 +185,7 @@ def _judgements(table: pd.DataFrame, queries: Texts, documents: Texts) -> Judgem
                 raise InputError(f"judgements: there is no {kind} {name!r}")
         try:
             gain = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             gain = math.nan
         if not math.isfinite(gain):
             raise InputError(f"judgements: query {query!r} and document {document!r}: gain {value!r} is not a number")
@@ -196,11 +202,11 @@ def _names(table: pd.DataFrame, called: str, what: str) -> list[str]:
     """
     found = []
     for row, value in enumerate(_column(table, called, what)):
-        whole = isinstance(value, float) and value.is_integer()
-        name = str(int(value) if whole else value)
-        if not name.strip() or (isinstance(value, float) and not whole):
-            raise InputError(f"{called}: row {row}: {value!r} is no id")
-        found.append(name)
+        # Whole numbers become floats where a column once had a missing value; large ones are then others.
+        exact = isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT
+        if isinstance(value, bool) or not (isinstance(value, str | Integral) or exact) or not str(value).strip():
+            raise InputError(f"{called}: row {row}: {value!r} is no id; texts and whole numbers are")
+        found.append(str(int(value) if exact else value))
     return found
 
 
@@ -216,6 +222,8 @@ def _column(table: pd.DataFrame, called: str, what: str) -> list[Any]:
         listed = ", ".join(map(str, table.columns)) or "none"
         raise InputError(f"{called}: no column `{known[0]}`; its columns are {listed}")
     column = table[name]
+    if column.ndim != 1:
+        raise InputError(f"{called}: there are {column.shape[1]} columns `{name}`: keep one")
     if (missing := column.isna()).any():
         raise InputError(f"{called}: column `{name}` has no value in row {int(missing.to_numpy().argmax())}")
     values: list[Any] = column.tolist()

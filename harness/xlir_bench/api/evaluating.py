@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack, overload
 
@@ -93,6 +93,8 @@ def evaluate(
     if not several and len(suites) != 1:
         raise InputError(f"{suite} is a group of {len(suites)} suites: give it in a list, [{str(suite)!r}]")
     check_settings(settings)
+    if languages is not None:
+        languages = checked_languages(languages)
     chosen = [one.narrowed(settings).with_measures(measures) for one in suites]
     names = [one.name for one in chosen]
     found: list[Result] = []
@@ -128,6 +130,8 @@ def suites_of(
     for one in asked:
         if isinstance(one, Collection):
             found += [one.suite] if one.suite not in found else []
+        elif one == "":
+            raise InputError("no suite was given")
         elif isinstance(one, str | Path):
             found += [suite for suite in expand([str(one)]) if suite not in found]
         else:
@@ -147,3 +151,17 @@ def check_settings(settings: Sequence[str] | None) -> None:
     for name in settings or ():
         if name not in SETTINGS:
             raise unknown_name("setting", name, SETTINGS, f"known: {', '.join(SETTINGS)}")
+
+
+def checked_languages(languages: Sequence[str]) -> list[str]:
+    """A list of tags; whether a suite has such languages is seen there.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if isinstance(languages, str) or not isinstance(languages, Iterable):
+        raise InputError(f"languages is a list of tags, such as [{str(languages)!r}]")
+    found = list(languages)
+    if wrong := [tag for tag in found if not isinstance(tag, str)]:
+        raise InputError(f"languages: a tag was expected, not {type(wrong[0]).__name__} {wrong[0]!r}")
+    return found

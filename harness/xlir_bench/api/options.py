@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, get_args
 
-from xlir_bench.encoders import Options, VectorCache
+from xlir_bench.encoders import Options, Similarity, VectorCache
+from xlir_bench.encoders.checkpoint import Backend, Pooling, Precision
 from xlir_bench.engines import Streaming
-from xlir_bench.errors import InputError
-
-if TYPE_CHECKING:
-    from xlir_bench.encoders import Similarity
-    from xlir_bench.encoders.checkpoint import Backend, Pooling, Precision
+from xlir_bench.errors import InputError, unknown_name
 
 
 class ModelOptions(TypedDict, total=False):
@@ -92,27 +91,60 @@ class EvaluateOptions(ModelOptions, total=False):
 
 
 _KNOWN = frozenset(EvaluateOptions.__annotations__) | frozenset(ModelOptions.__annotations__)
+_COUNTS = frozenset({"batch_tokens", "batch_size", "max_length", "truncate_dim", "top_k", "shard_size"})
+_SWITCHES = frozenset({"trust_remote_code", "registry", "cache", "overwrite", "progress"})
+_TEXTS = frozenset(
+    {"device", "name", "query_language"}
+    | {f"{role}_{what}" for role in ("query", "document") for what in ("prompt", "prompt_name")}
+)
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "precision": (*get_args(Precision), "auto"),
+    "backend": get_args(Backend),
+    "cache_as": ("float32", "float16"),
+    "similarity": get_args(Similarity),
+    "pooling": get_args(Pooling),
+    "engine": ("local", "ray"),
+}
 _STREAMING = ("shard_size", "keep_embeddings", "records", "engine")
 
 
-def check_names(options: EvaluateOptions) -> None:
-    """Refuse options that do not exist, with the nearest that do.
+def check(options: EvaluateOptions) -> None:
+    """Refuse options that do not exist, with the nearest that do, and values that an option cannot have.
 
     Raises:
         InputError: there is one.
     """
-    from xlir_bench.errors import unknown_name
-
-    for name in options:
+    for name, value in options.items():
         if name not in _KNOWN:
             raise unknown_name("option", name, _KNOWN, "see xlir_bench.EvaluateOptions")
+        if value is None:
+            continue
+        if name in _COUNTS and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
+            raise InputError(f"{name} {value!r}: a whole number from 1 was expected")
+        if name in _SWITCHES and not isinstance(value, bool):
+            raise InputError(f"{name} {value!r}: True or False was expected")
+        if name in _TEXTS and not isinstance(value, str):
+            raise InputError(f"{name} {value!r}: a text was expected")
+        if name in _CHOICES and value not in _CHOICES[name]:
+            raise unknown_name(name, str(value), _CHOICES[name], f"known: {', '.join(_CHOICES[name])}")
+
+
+def as_path(given: object, what: str) -> Path:
+    """A path that was given as such or as a text.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if not isinstance(given, str | Path) or not str(given):
+        raise InputError(f"{what}: a path was expected, not {type(given).__name__} {given!r}")
+    return Path(given)
 
 
 def encoder_options(options: EvaluateOptions) -> Options:
     """The part that `encoders.Options` holds."""
     given: dict[str, Any] = {
-        name: value
-        for name, value in options.items()
+        name: int(value) if name in _COUNTS else value  # also numpy's
+        for name, value in dict[str, Any](options).items()
         if name in ModelOptions.__annotations__ and name not in ("device", "cache_as") and value is not None
     }
     return Options(**given, stored_as=options.get("cache_as", "float32"))

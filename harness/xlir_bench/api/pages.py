@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from xlir_bench.api.options import as_path
 from xlir_bench.errors import InputError
 
 
@@ -41,9 +42,10 @@ def report(results: str | Path | Sequence[str | Path], output: str | Path, *, ur
         raise InputError(f"url {url}: an address such as https://example.org/leaderboard was expected")
     from xlir_bench import leaderboard
 
-    places = [results] if isinstance(results, str | Path) else list(results)
-    found = leaderboard.gather([Path(place) for place in places])
-    index = leaderboard.build(found.entrants, Path(output), alignments=found.alignments, address=url)
+    places = [results] if isinstance(results, str) or not isinstance(results, Iterable) else list(results)
+    # Of a result in memory the place that its save() gives.
+    found = leaderboard.gather([as_path(place, "results") for place in places])
+    index = leaderboard.build(found.entrants, as_path(output, "output"), alignments=found.alignments, address=url)
     return Site(index, (*found.problems, *found.refused), found.refused)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 from xlir_bench.analysis import load_verified
 from xlir_bench.analysis.analyse import cells
 from xlir_bench.analysis.questions import Questions, ends
+from xlir_bench.api.options import as_path
 from xlir_bench.api.pages import page_of
 from xlir_bench.errors import InputError
 from xlir_bench.files import alone_in
@@ -176,7 +177,7 @@ class Result:
             InputError: a file is at its path that this release cannot read as a result.
             MissingResourceError: no room, or no right to write there.
         """
-        folder = Path(output)
+        folder = as_path(output, "output")
         of_model = folder / self.stored.model.name
         check_writable(of_model)
         with alone_in(of_model):
@@ -303,7 +304,7 @@ def load(*places: str | Path) -> Results:
         MissingResourceError: there is no result, or one lacks its ranks.
         InputError: one is damaged, or has a figure that does not follow from its ranks.
     """
-    return Results([_read(path) for path in find_results([Path(place) for place in places])])
+    return Results([_read(path) for path in find_results([as_path(place, "a result's place") for place in places])])
 
 
 def results_of(given: AnyResults, suite: str | None = None, *, one_suite: bool = False) -> list[Result]:
@@ -325,6 +326,8 @@ def results_of(given: AnyResults, suite: str | None = None, *, one_suite: bool =
     names = distinct_names(references)
     if suite is None and len(set(names)) > 1:
         raise InputError(f"the results are of several suites ({', '.join(sorted(set(names)))}): give --suite")
+    if not there:
+        raise InputError("there are no results")
     asked = [suite in (None, name, of.name) for name, of in zip(names, references, strict=True)]
     found = {name for name, chosen in zip(names, asked, strict=True) if chosen}
     if not found:

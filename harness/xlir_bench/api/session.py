@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xlir_bench.api.options import EvaluateOptions, check_names, encoder_options, storage_of_vectors
+from xlir_bench.api.options import EvaluateOptions, as_path, check, encoder_options, storage_of_vectors
 from xlir_bench.api.result import Result
 from xlir_bench.collection import Collection as TestCollection
 from xlir_bench.encoders import Model, VectorCache
@@ -51,12 +51,13 @@ class Session:
             InputError: an option or the model is wrong.
             MissingResourceError: the model is not here, or results cannot be written.
         """
-        check_names(options)
+        check(options)
         folder, top_k = options.get("output"), options.get("top_k")
         if folder is None and top_k is not None:
             raise InputError("top_k writes files beside a result: give output as well")
-        output = None if folder is None else Output(Path(folder), top_k, overwrite=options.get("overwrite", False))
-        if output is not None:
+        output = None
+        if folder is not None:
+            output = Output(as_path(folder, "output"), top_k, overwrite=options.get("overwrite", False))
             check_writable(output.folder)
         data = options.get("data")
         model_id = str(model) if isinstance(model, str | Path) else None
@@ -64,7 +65,7 @@ class Session:
             model_of(model, options.get("device"), encoder_options(options), options.get("name")),
             storage_of_vectors(options, model_id),
             output,
-            None if data is None else Path(data),
+            None if data is None else as_path(data, "data"),
             options.get("progress", False),
         )
 

@@ -11,7 +11,7 @@ import click
 
 from xlir_bench import interrupts, streams
 from xlir_bench.cli.globals import add_global_options, show_traceback
-from xlir_bench.errors import InputError, XlirError, explained
+from xlir_bench.errors import InputError, XlirError, explained, show_warnings
 from xlir_bench.version import __version__
 
 _COMMANDS = {
@@ -83,6 +83,7 @@ class _LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="xlir-bench")
 def cli() -> None:
     """All commands; see `_HELP`."""
+    show_warnings()
 
 
 add_global_options(cli)

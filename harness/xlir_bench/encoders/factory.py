@@ -35,7 +35,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from xlir_bench.collection import Texts
 from xlir_bench.encoders import in_memory, sentence_transformer, source_code
@@ -50,7 +50,7 @@ from xlir_bench.encoders.source_code import SourceTree
 from xlir_bench.errors import InputError, XlirError
 from xlir_bench.process_settings import own_settings
 
-_EXPECTED = (
+EXPECTED = (
     "encode(texts, *, role, languages); BEIR's encode_queries(queries, batch_size, **kwargs) and "
     "encode_corpus(corpus, batch_size, **kwargs); or mteb's EncoderProtocol, encode(inputs, *, task_metadata, "
     "hf_split, hf_subset, prompt_type, **kwargs)"
@@ -158,17 +158,32 @@ def adapted(made: Foreign, model_id: str, settings: Settings | None = None) -> L
     similarity = settings.similarity
     if is_sentence_transformer(made):
         return sentence_transformer.wrapped(made, settings, str(made.device))
+    interface = interface_of(made)
+    if interface == "xlir-bench":
+        refuse_batch_size(settings, model_id)
+        return of_interface(interface, made, of_object(made, model_id, similarity))
+    if interface == "beir":
+        return of_interface(interface, BeirEncoder(made, settings.batch_size), of_object(made, model_id, similarity))
+    if interface == "mteb":
+        return of_mteb(made, of_object(made, model_id, similarity), settings.batch_size)
+    raise InputError(f"{model_id}: the factory returned {what_it_is(made)}; expected {EXPECTED}")
+
+
+def interface_of(made: Foreign) -> Literal["xlir-bench", "beir", "mteb"] | None:
+    """Which of the three interfaces an object has."""
     encode = getattr(made, "encode", None)
     if callable(encode) and _takes(encode, "role", [], role="query", languages=[]):
-        refuse_batch_size(settings, model_id)
-        return _of_interface("xlir-bench", made, of_object(made, model_id, similarity))
+        return "xlir-bench"
     if callable(getattr(made, "encode_queries", None)) and callable(getattr(made, "encode_corpus", None)):
-        return _of_interface("beir", BeirEncoder(made, settings.batch_size), of_object(made, model_id, similarity))
+        return "beir"
     context = {"task_metadata": None, "hf_split": "", "hf_subset": "", "prompt_type": None}
-    if callable(encode) and _takes(encode, "task_metadata", [], **context):
-        return of_mteb(made, of_object(made, model_id, similarity), settings.batch_size)
-    signature = f" with encode{_signature(encode)}" if callable(encode) else ""
-    raise InputError(f"{model_id}: the factory returned {type(made).__name__}{signature}; expected {_EXPECTED}")
+    return "mteb" if callable(encode) and _takes(encode, "task_metadata", [], **context) else None
+
+
+def what_it_is(made: Foreign) -> str:
+    """The type of an object, with the signature of its `encode`, for messages."""
+    encode = getattr(made, "encode", None)
+    return type(made).__name__ + (f" with encode{signature_of(encode)}" if callable(encode) else "")
 
 
 def refuse_batch_size(settings: Settings, model_id: str) -> None:
@@ -185,13 +200,13 @@ def of_mteb(made: Foreign, similarity: Similarity, batch_size: int | None = None
     """An object with mteb's interface, with the prompts that it sends."""
     given = {} if batch_size is None else {"batch_size": batch_size}
     encoder, prompts = MtebEncoder(made, options=given), sent_prompts(made)
-    loaded = _of_interface("mteb", encoder, similarity)
+    loaded = of_interface("mteb", encoder, similarity)
     if prompts is None:
         return replace(loaded, details={**loaded.details, "prompts": "made by the model's own code"})
     return replace(loaded, prompts=prompts)
 
 
-def _of_interface(interface: str, encoder: Encoder, similarity: Similarity) -> Loaded:
+def of_interface(interface: str, encoder: Encoder, similarity: Similarity) -> Loaded:
     """Code puts its own prompts before its texts, if any: none are known here."""
     details = {"adapter": "factory", "interface": interface}
     return Loaded(encoder, {"query": "", "document": ""}, similarity, {}, details)
@@ -279,7 +294,7 @@ def declared_fingerprint(model_id: str, made: Foreign) -> str | None:
 
 
 def _made(model_id: str, factory: Callable[..., Any], device: str | None) -> Foreign:
-    signature = _signature(factory)
+    signature = signature_of(factory)
     # Looking for the best device loads torch, which a factory that takes none may well do without.
     given = {"device": pick_device(device)} if signature is not None and "device" in signature.parameters else {}
     try:
@@ -316,7 +331,7 @@ def _takes(method: Callable[..., Any], keyword: str, *arguments: Foreign, **keyw
 
     `**kwargs` alone is not enough: much that takes anything ignores the role, or fails on it later.
     """
-    signature = _signature(method)
+    signature = signature_of(method)
     if signature is None or keyword not in signature.parameters:
         return False
     try:
@@ -326,7 +341,8 @@ def _takes(method: Callable[..., Any], keyword: str, *arguments: Foreign, **keyw
     return True
 
 
-def _signature(method: Callable[..., Any]) -> inspect.Signature | None:
+def signature_of(method: Callable[..., Any]) -> inspect.Signature | None:
+    """The signature of something that is called; None where Python cannot tell."""
     try:
         return inspect.signature(method)
     except (TypeError, ValueError):

@@ -115,6 +115,6 @@ def _digest(fields: Mapping[str, Any]) -> str:
 
 def _rounding(fields: VectorFields) -> float:
     """The greatest relative difference between two vectors of one text that only rounding explains."""
-    if fields.settings.get("precision") in _HALF:
+    if not _HALF.isdisjoint({fields.settings.get("precision"), fields.settings.get("autocast")}):
         return _HALF_ROUNDING
     return _STORED_HALF_ROUNDING if fields.stored_as in _HALF else FULL_ROUNDING

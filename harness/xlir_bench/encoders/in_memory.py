@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,6 +53,33 @@ def held_by(made: Foreign) -> str:
         if state is not None:
             found += [str(name), state]
     return digest_of(*found)
+
+
+def modules_of(made: Foreign) -> list[Foreign]:
+    """The torch modules that an object is, holds in its attributes, or runs: what a function or a method refers to."""
+    found, waiting, seen = [], [made], set()
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if is_module(value):
+            found.append(value)
+        elif value is made or inspect.isroutine(value) or isinstance(value, partial):
+            waiting += _referred_to(value)
+    return found
+
+
+def _referred_to(made: Foreign) -> Iterator[Foreign]:
+    yield from getattr(made, "__dict__", {}).values()
+    if isinstance(made, partial):
+        yield from (made.func, *made.args, *made.keywords.values())
+    if inspect.ismethod(made):
+        yield from (made.__self__, made.__func__, *getattr(made.__self__, "__dict__", {}).values())
+    if inspect.isfunction(made):
+        with suppress(ValueError):  # a variable that has no value yet
+            variables = inspect.getclosurevars(made)
+            yield from (*variables.nonlocals.values(), *variables.globals.values())
 
 
 def is_module(value: Foreign) -> bool:

@@ -108,12 +108,13 @@ def refuse_other_kinds(folder: Path, pooling: Pooling | None) -> None:
     raise InputError(f"{folder} is {_MEANS[found.kind]} ({found.evidence}){hint}")
 
 
-def refuse_other_objects(made: Foreign, who: str) -> None:
+def refuse_other_objects(made: Foreign, who: str, how: str = "the factory returned") -> None:
     """Refuse an object of sentence-transformers or PyLate that is no dense encoder.
 
     Args:
         made: what a factory returned.
         who: the model's id, for the message.
+        how: how it came here, for the message.
 
     Raises:
         InputError: it is of another kind.
@@ -125,7 +126,7 @@ def refuse_other_objects(made: Foreign, who: str) -> None:
         if kind is None or cls.__module__.partition(".")[0] not in {"sentence_transformers", "pylate"}:
             continue
         if kind != "dense":
-            raise InputError(f"{who}: the factory returned {_MEANS[kind]} ({type(made).__name__})")
+            raise InputError(f"{who}: {how} {_MEANS[kind]} ({type(made).__name__})")
         return
 
 

@@ -25,6 +25,7 @@ NAME = "sentence-transformers"
 _TRIAL = ("one", "A text of a few more words, Größe 3.", "第三 τρία तीन")
 _SAME = 1e-4
 # Settings of a Transformer module by which a role, or a text longer than those of the trial, is treated differently.
+_METHODS = ("encode", "encode_query", "encode_document", "preprocess", "tokenize", "forward")
 _BY_ROLE = ("query_length", "document_length", "query_expansion", "processing_kwargs")
 
 
@@ -205,6 +206,8 @@ def wrapped(model: Foreign, settings: Settings, device: str, declared: prompting
     }
     if settings.backend != "torch":
         fingerprint_fields["backend"] = settings.backend
+    if (automatic := _autocast(device)) is not None:
+        fingerprint_fields["autocast"] = automatic
     if model.truncate_dim is not None:
         fingerprint_fields["truncate_dim"] = model.truncate_dim
     tasks = _tasks(model, prompts)
@@ -212,6 +215,12 @@ def wrapped(model: Foreign, settings: Settings, device: str, declared: prompting
         fingerprint_fields["tasks"] = {str(role): task for role, task in tasks.items()}
     encoder = _encoder(model, LibraryEncoder(model, prompts.texts, pace, tasks))
     return Loaded(encoder, {str(r): t for r, t in prompts.texts.items()}, similarity, fingerprint_fields, details)
+
+
+def _autocast(device: str) -> str | None:
+    """The precision that `torch.autocast` computes in, where the caller has switched it on."""
+    torch, kind = package("torch", NAME), device.partition(":")[0]
+    return str(torch.get_autocast_dtype(kind)).removeprefix("torch.") if torch.is_autocast_enabled(kind) else None
 
 
 def _who(model: Foreign) -> str:
@@ -291,8 +300,26 @@ def _encoder(model: Foreign, library: LibraryEncoder) -> Encoder:
     return direct
 
 
+def is_altered(model: Foreign) -> bool:
+    """Whether the object does something else than its class and its weights tell: replaced methods, forward hooks."""
+    return any(
+        part._forward_hooks or part._forward_pre_hooks or any(name in vars(part) for name in _METHODS)
+        for part in model.modules()
+    )
+
+
+def _has_own_methods(model: Foreign) -> bool:
+    """Whether a subclass, or the object, has methods of its own in place of those that `encode` consists of."""
+    library = package("sentence_transformers", NAME).SentenceTransformer
+    return any(
+        name in vars(model) or getattr(type(model), name, None) is not getattr(library, name, None) for name in _METHODS
+    )
+
+
 def _does_more(model: Foreign, prompts: Mapping[Role, str]) -> bool:
     """Whether a module does something that depends on the role, or on where the prompt ends."""
+    if _has_own_methods(model):
+        return True
     for module in model.modules():
         if hasattr(module, "sub_modules"):
             return True
@@ -304,7 +331,7 @@ def _does_more(model: Foreign, prompts: Mapping[Role, str]) -> bool:
 
 
 def _full_precision(model: Foreign) -> bool:
-    return all(str(p.dtype) == "torch.float32" for p in model.parameters())
+    return _autocast(str(model.device)) is None and all(str(p.dtype) == "torch.float32" for p in model.parameters())
 
 
 def _size(vectors: Vectors) -> float:

@@ -21,6 +21,7 @@ from mteb.models import EncoderProtocol
 from xlir_bench.analysis.bias import measure_bias
 from xlir_bench.collection import SETTINGS, Collection
 from xlir_bench.encoders.encode import encode_texts
+from xlir_bench.encoders.identity import digest_of
 from xlir_bench.encoders.mteb_protocol import MtebEncoder
 from xlir_bench.encoders.protocol import ModelInfo
 from xlir_bench.encoders.similarity import of_object
@@ -30,6 +31,7 @@ from xlir_bench.measures import Measure, parse
 from xlir_bench.results.exchange.mteb_tasks import language_script, mteb_measures
 from xlir_bench.retrieval import DenseScorer, RankTable, count_outranked
 from xlir_bench.suites import Suite, expand, obtain
+from xlir_bench.suites.load import chosen_languages
 
 DEPTH = 1000
 """Documents of each ranking that mteb's own evaluation looks at."""
@@ -38,6 +40,8 @@ ALL = "all"
 """The second half of a subset's name whose pool is of all languages."""
 
 _SPLIT = "test"
+_MOST_NAMED = 6
+"""Languages of a narrowed task that its name lists."""
 
 
 def tasks(
@@ -66,7 +70,15 @@ def tasks(
     if isinstance(suites, str):
         raise InputError(f"suites is a list of names, such as [{suites!r}]")
     folder = None if data is None else Path(data)
-    return [_task_class(suite)(suite, languages, folder) for suite in expand(suites)]
+    found = []
+    for suite in expand(suites):
+        kept = None if languages is None else chosen_languages(suite, languages)
+        revision = suite.expect.fingerprint or str(suite.version)
+        if suite.expect.fingerprint is None and suite.place is not None:
+            # Of files that may change.
+            revision = obtain(suite, folder, languages).fingerprint[:16]
+        found.append(_task_class(suite, kept, revision)(suite, kept, folder))
+    return found
 
 
 class XlirTask(AbsTaskRetrieval):  # type: ignore[misc] # the library declares no types that this project reads
@@ -92,14 +104,8 @@ class XlirTask(AbsTaskRetrieval):  # type: ignore[misc] # the library declares n
         **options: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**options)
-        self.suite = suite or _SUITES[type(self).__name__]
-        self._languages, self._data = languages, data
-        if languages is not None:
-            from xlir_bench.suites.load import chosen_languages
-
-            kept = chosen_languages(self.suite, languages)
-            rows = [(subset, subset.rsplit("-", 1)) for subset in self.hf_subsets]
-            self.hf_subsets = [subset for subset, (x, y) in rows if x in kept and (y in kept or y == ALL)]
+        declared = _DECLARED[type(self).__name__]
+        self.suite, self._languages, self._data = suite or declared[0], languages or declared[1], data
 
     @cached_property
     def collection(self) -> Collection:
@@ -109,7 +115,8 @@ class XlirTask(AbsTaskRetrieval):  # type: ignore[misc] # the library declares n
     def load_data(self, num_proc: int | None = None, **options: Any) -> None:  # noqa: ANN401
         """Load the collection, and give mteb a view of each subset that it can evaluate by itself."""
         if not self.data_loaded:
-            self.dataset = {subset: {_SPLIT: _Lazily(self.collection, subset)} for subset in self.hf_subsets}
+            # Made where they are needed: a model that encodes needs none.
+            self.dataset = {subset: {} for subset in self.hf_subsets}
             self.data_loaded = True
 
     def evaluate(
@@ -131,7 +138,7 @@ class XlirTask(AbsTaskRetrieval):  # type: ignore[misc] # the library declares n
         if not isinstance(model, EncoderProtocol):
             self.load_data()
             for subset in chosen:
-                self.dataset[subset][split] = dict(self.dataset[subset][split].parts())
+                self.dataset[subset][split] = subset_data(self.collection, subset)
             evaluated: Mapping[str, Mapping[str, float]] = super().evaluate(
                 model, split, chosen, encode_kwargs=encode_kwargs, **options
             )
@@ -169,23 +176,35 @@ class XlirTask(AbsTaskRetrieval):  # type: ignore[misc] # the library declares n
         return count_outranked(DenseScorer(queries, documents, info.similarity), collection, across_languages=True)
 
 
-_SUITES: dict[str, Suite] = {}
+_DECLARED: dict[str, tuple[Suite, tuple[str, ...] | None, str]] = {}
 _CLASSES: dict[str, type[XlirTask]] = {}
 
 
-def _task_class(suite: Suite) -> type[XlirTask]:
-    """The class of a suite's task: mteb keeps metadata in the class, and looks tasks up by its name."""
-    name = "".join(part.capitalize() for part in suite.name.replace(".", "-").replace("_", "-").split("-"))
-    if _SUITES.get(name) != suite:
-        _SUITES[name] = suite
-        metadata = _metadata(suite, f"XlirBench{name}")
-        _CLASSES[name] = type(f"XlirBench{name}", (XlirTask,), {"metadata": metadata, "__doc__": suite.description})
-        _SUITES[f"XlirBench{name}"] = suite
+def _task_class(suite: Suite, languages: tuple[str, ...] | None, revision: str) -> type[XlirTask]:
+    """The class of a suite's task: mteb keeps metadata in the class, and looks tasks up by its name.
+
+    mteb also stores results under that name, and looks at no revision where it takes them again. So other files have
+    another name, and so has part of the languages, since the pools are others.
+    """
+    parts = suite.name.replace(".", "-").replace("_", "-").split("-")
+    name = "XlirBench" + "".join(part.capitalize() for part in parts)
+    if languages is not None and set(languages) == set(suite.languages):
+        languages = None
+    if revision not in (suite.expect.fingerprint, str(suite.version)):
+        name += f"-{revision[:8]}"
+    if languages is not None:
+        listed = "-".join(languages)
+        name += f"-{listed if len(languages) <= _MOST_NAMED else digest_of(listed)[:8]}"
+    declared = (suite, languages, revision)
+    if _DECLARED.get(name) != declared:
+        _DECLARED[name] = declared
+        metadata = _metadata(suite, languages or suite.languages, name, revision)
+        _CLASSES[name] = type(name, (XlirTask,), {"metadata": metadata, "__doc__": suite.description})
     return _CLASSES[name]
 
 
-def _metadata(suite: Suite, name: str) -> Any:  # noqa: ANN401 (mteb's)
-    queries, documents = suite.source.sides(suite.languages)
+def _metadata(suite: Suite, languages: Sequence[str], name: str, revision: str) -> Any:  # noqa: ANN401 (mteb's)
+    queries, documents = suite.source.sides(languages)
     pairs: list[tuple[str, str]] = []
     for setting in SETTINGS:
         if setting not in suite.settings:
@@ -194,16 +213,16 @@ def _metadata(suite: Suite, name: str) -> Any:  # noqa: ANN401 (mteb's)
             pairs += [(x, ALL) for x in queries]
         else:
             pairs += [(x, y) for x in queries for y in documents if (x == y) == (setting == "monolingual")]
-    spoken = {code: language_script(code) for code in suite.languages if known(code) is not None}
+    spoken = {code: language_script(code) for code in languages if known(code) is not None}
     return TaskMetadata(
         name=name,
         description=suite.description,
-        dataset={"path": f"xlir-bench/{suite.name}", "revision": suite.expect.fingerprint or str(suite.version)},
+        dataset={"path": f"xlir-bench/{suite.name}", "revision": revision},
         type="Retrieval",
         category="t2t",
         eval_splits=[_SPLIT],
         eval_langs={
-            f"{x}-{y}": [spoken[code] for code in dict.fromkeys((x, *(suite.languages if y == ALL else (y,))))]
+            f"{x}-{y}": [spoken[code] for code in dict.fromkeys((x, *(languages if y == ALL else (y,))))]
             for x, y in pairs
         },
         main_score="ap",
@@ -227,33 +246,26 @@ def _scores(ranks: RankTable) -> dict[str, dict[str, float]]:
     return found
 
 
-class _Lazily:
-    """A subset's queries, documents and judgements in mteb's form, made when they are asked for."""
+def subset_data(whole: Collection, subset: str) -> dict[str, Any]:
+    """A subset in mteb's form: `queries`, `corpus`, `relevant_docs`, `top_ranked`."""
+    from datasets import Dataset
 
-    def __init__(self, collection: Collection, subset: str) -> None:
-        self._collection = collection
-        self._x, self._y = subset.rsplit("-", 1)
-
-    def parts(self) -> dict[str, Any]:
-        """`queries`, `corpus`, `relevant_docs`, `top_ranked`."""
-        from datasets import Dataset
-
-        whole = self._collection
-        asked = whole.queries.rows_by_language[self._x]
-        pool = np.arange(len(whole.documents)) if self._y == ALL else whole.documents.rows_by_language[self._y]
-        inside = set(pool.tolist())
-        relevant: dict[str, dict[str, int]] = {}
-        judged = whole.judgements
-        for query, document, gain in zip(judged.query.tolist(), judged.document.tolist(), judged.gain, strict=True):
-            if whole.queries.languages[query] == self._x and document in inside:
-                relevant.setdefault(whole.queries.ids[query], {})[whole.documents.ids[document]] = int(gain)
-        queries = [row for row in asked.tolist() if whole.queries.ids[row] in relevant]
-        return {
-            "queries": Dataset.from_dict(_columns(whole.queries, queries)),
-            "corpus": Dataset.from_dict(_columns(whole.documents, pool.tolist())),
-            "relevant_docs": relevant,
-            "top_ranked": None,
-        }
+    x, y = subset.rsplit("-", 1)
+    asked = whole.queries.rows_by_language[x]
+    pool = np.arange(len(whole.documents)) if y == ALL else whole.documents.rows_by_language[y]
+    inside = set(pool.tolist())
+    relevant: dict[str, dict[str, int]] = {}
+    judged = whole.judgements
+    for query, document, gain in zip(judged.query.tolist(), judged.document.tolist(), judged.gain, strict=True):
+        if whole.queries.languages[query] == x and document in inside:
+            relevant.setdefault(whole.queries.ids[query], {})[whole.documents.ids[document]] = int(gain)
+    queries = [row for row in asked.tolist() if whole.queries.ids[row] in relevant]
+    return {
+        "queries": Dataset.from_dict(_columns(whole.queries, queries)),
+        "corpus": Dataset.from_dict(_columns(whole.documents, pool.tolist())),
+        "relevant_docs": relevant,
+        "top_ranked": None,
+    }
 
 
 def _columns(side: Any, rows: list[int]) -> dict[str, list[str]]:  # noqa: ANN401 (a `Texts`)
