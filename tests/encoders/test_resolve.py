@@ -249,19 +249,3 @@ def test_a_hub_that_cannot_be_reached_says_what_to_do():
         resolve("no-such-org/no-such-model")  # the tests are offline
     assert raised.value.exit_code == 3
     assert "\n" not in str(raised.value)
-
-
-def test_other_failures_of_the_hub(hub):
-    import httpx2
-    from huggingface_hub import errors
-
-    response = httpx2.Response(404, request=httpx2.Request("GET", "https://hub"))
-    hub(errors.RepositoryNotFoundError("not\nfound", response=response))
-    with pytest.raises(MissingResourceError, match="the hub has no model a/b"):
-        resolve("a/b")
-    hub(errors.GatedRepoError("gated", response=response))
-    with pytest.raises(MissingResourceError, match="a/b is closed to you"):
-        resolve("a/b")
-    hub(errors.HFValidationError("bad"))
-    with pytest.raises(InputError, match="is no id of a hub model"):
-        resolve("a/b")

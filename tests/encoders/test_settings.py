@@ -30,6 +30,7 @@ OPTIONS = {
     "backend": Options(backend="torch"),
     "truncate_dim": Options(truncate_dim=3),
     "batch_tokens": Options(batch_tokens=64),
+    "batch_size": Options(batch_size=8),
 }
 SOURCE = {
     "mteb": "source: {mteb: intfloat/multilingual-e5-small}\n",
@@ -44,7 +45,7 @@ def unused(adapter):
 
 
 def test_every_adapter_says_what_it_uses():
-    assert set(USES) == {*SOURCES, "random", "factory"}
+    assert set(USES) == {*SOURCES, "random", "factory", "object"}
     assert all(used <= MEASURING for used in USES.values())
     assert set(OPTIONS) == MEASURING
 
