@@ -123,7 +123,8 @@ def load(model_id: str, place: str, name: str, device: str | None, settings: Set
         state = in_memory.state_of(made)
         held = state or in_memory.held_by(made)
         loaded = adapted(made, model_id, settings)
-        known = declared is not None or (state is not None and is_sentence_transformer(made))
+        plain = state is not None and is_sentence_transformer(made) and not sentence_transformer.is_altered(made)
+        known = declared is not None or plain
         behaviour = "" if known else probed(loaded.encoder, model_id)
     tree.remember(before, [kind.__module__ for kind in type(made).__mro__])
     content = declared or digest_of(tree.fingerprint(), held, behaviour)
