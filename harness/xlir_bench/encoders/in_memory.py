@@ -162,10 +162,12 @@ def _name(value: Foreign) -> str:
 
 def _tokenizers(model: Foreign) -> Iterator[str]:
     """Descriptions of the tokenizers that a model and its parts hold."""
+    seen: list[Foreign] = []  # one tokenizer may be held by several parts
     for part in model.modules():
         for name in ("tokenizer", "processor"):
-            if _has(part, name):
-                yield _described(getattr(part, name))
+            if _has(part, name) and not any(getattr(part, name) is one for one in seen):
+                seen.append(getattr(part, name))
+                yield _described(seen[-1])
 
 
 def _described(tokenizer: Foreign) -> str:

@@ -148,7 +148,8 @@ def _of_object(given: Foreign, device: str | None, options: Options) -> Model:
         loaded = _loaded(made, who, options)
         known = is_sentence_transformer(made) and not sentence_transformer.is_altered(made)
         behaviour = "" if declared or known else _behaviour(loaded.encoder, who)
-    content = declared or digest_of(_source(made), held, behaviour)
+    of_libraries = known and _of_libraries(made)
+    content = declared or digest_of("" if of_libraries else _source(made), held, behaviour)
     info = ModelInfo(
         id=who,
         name=f"{_safe(who)}-{{fingerprint}}",
@@ -156,7 +157,7 @@ def _of_object(given: Foreign, device: str | None, options: Options) -> Model:
         prompts=loaded.prompts,
         similarity=loaded.similarity,
         details={**loaded.fingerprint_fields, **loaded.details},
-        verify_stored=not (known and _of_libraries(made)),
+        verify_stored=not of_libraries,
     )
     fields = VectorFields(str(loaded.details["adapter"]), digest_of(who, content), loaded.fingerprint_fields)
     model = Model(identified(info, fields), loaded.encoder)
