@@ -27,7 +27,7 @@ MAY_SKIP_SHARE = 0.02
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
-
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 show_warnings()  # as commands do, so that tests of a part see what a command says
 
 
@@ -36,7 +36,6 @@ def _own_cache(tmp_path_factory, monkeypatch):
     """No test reads or fills the cache of whoever runs it."""
     monkeypatch.setenv("XLIR_BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.delenv("XLIR_BENCH_DATA", raising=False)
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 @pytest.fixture(scope="session")

@@ -9,18 +9,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from preloaded import Preloaded
 
 from xlir_bench.cli.main import cli
 
 PROGRAM = str(Path(sys.executable).parent / "xlir-bench")
 
+_preloaded = Preloaded()
+_TIMEOUT = 300
+
 
 def xlir_bench(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
-    """Run the installed command; `env` is added to this process's environment."""
-    environment = {**os.environ, **options.pop("env", {})}
+    """Run the command; `env` is added to this process's environment, without the variables of GitHub's actions.
+
+    It runs in a copy of a process that has loaded the libraries, unless `afresh` is true, options of `subprocess.run`
+    are given other than the folder (`cwd`), or the environment changes what libraries read when they are loaded.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
+    environment = inherited | options.pop("env", {})
+    afresh = options.pop("afresh", False) or options.keys() - {"cwd"} or not _preloaded.serves(environment)
+    line = [*map(str, arguments)]
+    if not afresh:
+        folder = options.get("cwd")
+        return _preloaded.run(line, environment, str(folder) if folder else None, _TIMEOUT)
     streams = {} if "stdout" in options else {"capture_output": True}
     return subprocess.run(
-        [PROGRAM, *map(str, arguments)], **streams, text=True, check=False, env=environment, timeout=300, **options
+        [PROGRAM, *line], **streams, text=True, check=False, env=environment, timeout=_TIMEOUT, **options
     )
 
 

@@ -8,18 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from commands import PROGRAM, xlir_bench
 
 from xlir_bench.resources import folder
 from xlir_bench.results import load_result
-
-
-def xlir_bench(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
-    """Run the installed command."""
-    command = [str(Path(sys.executable).parent / "xlir-bench"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 def one_line(finished: subprocess.CompletedProcess[str], exit_code: int) -> str:
@@ -167,7 +161,7 @@ def build():
 
 def test_ctrl_c_ends_with_130_and_the_next_run_goes_on(tmp_path):
     (tmp_path / "slow.py").write_text(SLOW_FACTORY)
-    command = [str(Path(sys.executable).parent / "xlir-bench"), "run", "slow.py:build", "--output", "results"]
+    command = [PROGRAM, "run", "slow.py:build", "--output", "results"]
     environment = {**os.environ, "XLIR_BENCH_CACHE": str(tmp_path / "cache")}
     running = subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -10,11 +10,13 @@ import shutil
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 from textwrap import dedent
 
 import ir_measures
 import pytest
+from commands import xlir_bench
 
 from xlir_bench.cli.main import main
 
@@ -76,14 +78,7 @@ def cli(tmp_path, monkeypatch):
 @pytest.fixture
 def command(tmp_path):
     """Runs the installed command, each time in a process of its own."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
-    environment |= {"XLIR_BENCH_CACHE": str(tmp_path / "cache"), "COLUMNS": "200"}
-
-    def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-        line = [str(Path(sys.executable).parent / "xlir-bench"), *map(str, arguments)]
-        return subprocess.run(line, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
-
-    return command
+    return partial(xlir_bench, cwd=tmp_path, env={"XLIR_BENCH_CACHE": str(tmp_path / "cache"), "COLUMNS": "200"})
 
 
 def values(path: Path, measure: str = "AP") -> dict[str, float]:

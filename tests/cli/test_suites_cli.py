@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 import yaml
+from commands import xlir_bench
 from made_data import QUESTIONS, SENTENCES, write_beir
-
-
-def xlir_bench(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).parent / "xlir-bench"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
 
 
 @pytest.fixture

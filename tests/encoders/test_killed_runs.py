@@ -29,7 +29,7 @@ def after(kills, languages, folder):
 @pytest.mark.skipif(os.name == "nt", reason="has no kill -9")
 @pytest.mark.parametrize(
     ("kills", "languages"),
-    [(2, ["de", "sw"]), pytest.param(25, ["ar", "de", "en", "fi", "sw", "zh"], marks=pytest.mark.slow)],
+    [(2, ["de", "sw"]), pytest.param(25, ["de", "sw", "zh"], marks=pytest.mark.slow)],
 )
 def test_a_run_that_was_killed_ends_in_the_files_of_one_that_was_not(kills, languages, tmp_path):
     found = after(kills, languages, tmp_path)

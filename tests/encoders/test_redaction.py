@@ -6,21 +6,17 @@ import base64
 import html
 import json
 import logging
-import os
-import subprocess
-import sys
 import threading
 import urllib.parse
-from pathlib import Path
 
 import pytest
+from commands import xlir_bench
 from embedding_server import Server
 
 from xlir_bench.errors import one_line as one_line_of
 from xlir_bench.errors import warn
 from xlir_bench.redaction import redacted
 
-PROGRAM = str(Path(sys.executable).parent / "xlir-bench")
 KEY = "sk-Test/31+41?59 26&53"
 FORMS = {
     "raw": KEY,
@@ -40,12 +36,6 @@ FORMS = {
     "basic-longer": "Basic " + base64.b64encode(f"you:{KEY}".encode()).decode(),
     "base64-urls": base64.urlsafe_b64encode(f"??>{KEY}".encode()).decode(),
 }
-
-
-def xlir_bench(*arguments, env, cwd):
-    return subprocess.run(
-        [PROGRAM, *arguments], env={**os.environ, **env}, cwd=cwd, capture_output=True, text=True, check=False
-    )
 
 
 def traces(text: str) -> list[str]:

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 import yaml
+from commands import xlir_bench
 
 from xlir_bench.results import load_result, save
-
-PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
-
-
-def xlir_bench(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).parent / "xlir-bench"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=PLAIN | environment)
 
 
 @pytest.fixture(scope="module")

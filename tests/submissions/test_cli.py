@@ -5,16 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-
-def xlir_bench(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).parent / "xlir-bench"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+from commands import xlir_bench
 
 
 def test_a_complete_submission_validates_and_verifies(complete):

@@ -1,0 +1,165 @@
+"""Run the command in a copy of a process that has loaded the libraries already; starting takes seconds otherwise.
+
+Run as a program, this file is that process. It reads one request a line, forks, and answers with the return code.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import IO
+
+READ_AT_IMPORT = ("LANG", "LC_", "MKL_", "NUMBA_", "OMP_", "OPENBLAS_", "PYTHON", "TORCH")
+"""How the names of variables begin that the loaded libraries have read; a request may not change them."""
+
+LOADED = ("bm25s", "safetensors.numpy", "tokenizers", "torch")
+"""Without transformers and huggingface_hub, whose variables a test may choose."""
+
+COMMANDS = ("run", "suites", "report", "cache", "compare", "gate", "align", "audit", "export", "import_", "submit")
+
+
+class Preloaded:
+    """The process, started when it is first needed. One request at a time."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._turn = threading.Lock()
+        self._environment = dict(os.environ)
+        atexit.register(self.stop)
+
+    def stop(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def serves(self, environment: dict[str, str]) -> bool:
+        """Whether the libraries would be the same in this environment."""
+        return _read_at_import(environment) == _read_at_import(self._environment)
+
+    def run(
+        self, arguments: list[str], environment: dict[str, str], folder: str | None, timeout: float
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the command to its end.
+
+        Args:
+            arguments: the command line, without the program.
+            environment: all variables.
+            folder: the working folder; None for that of this process.
+            timeout: seconds after which the command and the process it was copied from are killed.
+
+        Raises:
+            TimeoutError: the command took longer.
+        """
+        with self._turn, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            process = self._started()
+            request = {
+                "arguments": arguments,
+                "environment": environment,
+                "folder": folder or str(Path.cwd()),
+                "streams": [f"/proc/{os.getpid()}/fd/{file.fileno()}" for file in (out, err)],
+            }
+            print(json.dumps(request), file=process.stdin, flush=True)
+            timer = threading.Timer(timeout, self.stop)
+            timer.start()
+            answer = process.stdout.readline()
+            timer.cancel()
+            if not answer:
+                self.stop()
+                raise TimeoutError(f"xlir-bench {' '.join(arguments)} took more than {timeout} s")
+            return subprocess.CompletedProcess(["xlir-bench", *arguments], json.loads(answer), _read(out), _read(err))
+
+    def _started(self) -> subprocess.Popen[str]:
+        if self._process is None or self._process.poll() is not None:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=self._environment,
+            )
+        return self._process
+
+
+def _read_at_import(environment: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(READ_AT_IMPORT)}
+
+
+def _read(stream: IO[bytes]) -> str:
+    stream.seek(0)
+    return stream.read().decode()
+
+
+def _become(request: dict) -> None:
+    """Make this copy a command that was just started: its arguments, variables, folder and standard streams."""
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    os.chdir(request["folder"])
+    for descriptor, name in ((0, os.devnull), *zip((1, 2), request["streams"], strict=True)):
+        opened = os.open(name, os.O_RDWR | (os.O_APPEND if descriptor else 0))
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.argv = [str(Path(sys.executable).parent / "xlir-bench"), *request["arguments"]]
+
+
+def _load() -> Callable[[], None]:
+    """Load what a command needs, with the functions that are compiled when they are first called; the entry point."""
+    import xlir_bench
+
+    for name in (*LOADED, *(f"xlir_bench.cli.{command}" for command in COMMANDS)):
+        import_module(name)
+    with tempfile.TemporaryDirectory() as folder:
+        xlir_bench.evaluate("random", "xlir-mini", languages=["de", "en"], output=f"{folder}/results")
+        xlir_bench.report([f"{folder}/results"], f"{folder}/site")
+    from xlir_bench.cli.main import main
+
+    return main
+
+
+def _end(main: Callable[[], None]) -> None:
+    """Run the command and end the process as the interpreter does, but for the seconds of unloading the libraries."""
+    code = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
+
+
+def _serve() -> None:
+    requests, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    main = _load()
+    gc.freeze()
+    for line in requests:
+        child = os.fork()
+        if child == 0:
+            os.close(requests.fileno())
+            os.close(answers.fileno())
+            _become(json.loads(line))
+            _end(main)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    _serve()
