@@ -42,9 +42,24 @@ def test_whole_numbers_are_ids_also_where_they_became_floats():
     assert sorted(held.documents.ids) == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize("missing", [None, np.nan, ""])
+def test_a_title_stands_before_the_text_as_in_beir(missing):
+    queries, documents, judgements = frames()
+    titled = documents.assign(title=pd.Series(["T one", missing, missing], dtype=object))
+    held = xb.Collection.from_pandas(queries, titled, judgements).load()
+    assert dict(zip(held.documents.ids, held.documents.texts, strict=True)) == {
+        "d1": "T one a b c",
+        "d2": "c d e",
+        "d3": "x y",
+    }
+    again = documents.assign(text=["T one a b c", "c d e", "x y"])
+    assert xb.Collection.from_pandas(queries, again, judgements).load().fingerprint == held.fingerprint
+
+
 @pytest.mark.parametrize(
     ("table", "changed", "message"),
     [
+        (1, {"title": [1, "b", "c"]}, "documents: row 0: a title was expected, not int 1"),
         (0, {"text": [["a"], ["b"]]}, "queries: row 0: a text was expected, not list"),
         (0, {"text": [b"a", b"b"]}, "queries: row 0: a text was expected, not bytes"),
         (1, {"text": [1, 2, 3]}, "documents: row 0: a text was expected, not int 1"),

@@ -52,6 +52,20 @@ def test_an_option_changes_nothing_in_the_callers_model(static):
     assert figures(static) == whole
 
 
+def test_a_default_prompt_that_was_set_later_is_put_before_texts_as_the_library_does(static, static_figures):
+    class Wrapped:
+        def encode_query(self, texts):
+            return static.encode_query(texts)
+
+        def encode_document(self, texts):
+            return static.encode_document(texts)
+
+    static.prompts = {"zebra": "zebra zebra zebra: "}
+    static.default_prompt_name = "zebra"
+    assert figures(static) == pytest.approx(figures(Wrapped(), similarity="cosine"))
+    assert figures(static) != static_figures
+
+
 def test_a_failed_run_changes_nothing_either(static):
     static.train()
     with pytest.raises(xb.InputError):

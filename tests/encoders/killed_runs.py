@@ -136,7 +136,7 @@ def kept_of(place: Path) -> dict[str, object]:
 def main(folder: Path, kills: int, languages: list[str]) -> dict[str, object]:
     suite = find("xlir-mini")
     collection = load(suite, None, languages)
-    xlir_bench.evaluate("random", suite, languages=languages)  # so that no child loads what it needs for this
+    xlir_bench.evaluate("random", suite.name, languages=languages)  # so that no child loads what it needs for this
     gc.freeze()
     checkpoint = save_checkpoint(folder / "checkpoint", [*collection.queries.texts, *collection.documents.texts])
     finish(begin(folder / "warm", checkpoint, languages))  # whatever the machine reads for the first time

@@ -126,6 +126,21 @@ def test_a_search_model_is_evaluated_by_mteb():
     assert task.evaluate(Words(), encode_kwargs={})["en-en"]["ap"] == scores["en-en"]["ap"]
 
 
+def test_mteb_describes_the_data_of_every_subset(monkeypatch, tmp_path):
+    [task] = tasks(["xlir-mini"], languages=["de", "th"])
+    monkeypatch.setattr(type(task.metadata), "descriptive_stat_path", tmp_path / "stats.json")
+    [described] = task.calculate_descriptive_statistics(overwrite_results=True).values()
+    by_subset = described["hf_subset_descriptive_stats"]
+    assert by_subset.keys() == set(task.hf_subsets)
+    collection = task.collection
+    pools = collection.documents.sizes | {"all": len(collection.documents)}
+    for subset, found in by_subset.items():
+        query_language, pool = subset.split("-")
+        assert found["documents_text_statistics"]["unique_texts"] <= pools[pool]
+        assert found["num_documents"] == pools[pool]
+        assert found["num_queries"] == collection.queries.sizes[query_language]
+
+
 def test_a_narrowed_task_has_the_subsets_of_its_languages():
     [task] = tasks(["xlir-mini"], languages=["de", "th"])
     assert sorted(task.hf_subsets) == sorted(["de-de", "th-th", "de-th", "th-de", "de-all", "th-all"])

@@ -83,3 +83,36 @@ def test_the_trainer_selects_its_best_checkpoint_by_it(tmp_path):
     assert trainer.state.best_metric == max(values)
     assert evaluator(model)["xlir-mini_multilingual_AP"] == pytest.approx(max(values), abs=1e-9)
     assert max(values) != pytest.approx(before, abs=1e-12)
+
+
+def test_a_trainer_in_half_precision_evaluates_before_the_first_step_and_gets_its_model_back(tmp_path, minilm):
+    datasets = pytest.importorskip("datasets", reason="needs the extra train")
+    import torch
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+    model = SentenceTransformer(str(minilm), device="cpu")
+    evaluator = CrossLingualEvaluator("xlir-mini", languages=["en"], settings=["monolingual"], measures=["AP"])
+    before = evaluator(model)["xlir-mini_monolingual_AP"]
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(tmp_path / "out"),
+        max_steps=1,
+        per_device_train_batch_size=2,
+        learning_rate=1e-9,
+        eval_strategy="steps",
+        eval_steps=1,
+        eval_on_start=True,
+        save_strategy="no",
+        report_to=[],
+        use_cpu=True,
+        disable_tqdm=True,
+        bf16=True,
+    )
+    pairs = datasets.Dataset.from_dict({"anchor": ["one word", "two words"], "positive": ["a text", "two texts"]})
+    trainer = SentenceTransformerTrainer(
+        model=model, args=arguments, train_dataset=pairs, loss=MultipleNegativesRankingLoss(model), evaluator=evaluator
+    )
+    trainer.train()
+    said = [one["eval_xlir-mini_monolingual_AP"] for one in trainer.state.log_history if "eval_runtime" in one]
+    assert said == [pytest.approx(before, abs=0.01)] * 2
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}

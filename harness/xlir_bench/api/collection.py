@@ -81,7 +81,8 @@ class Collection:
         Args:
             queries: `id`, `text`, `language`, and optionally `question`: what the versions of one question in several
                 languages share, the unit of all statistics.
-            documents: `id`, `text`, `language`.
+            documents: `id`, `text`, `language`, and optionally `title`, which stands before the text with a space
+                between, as in BEIR; it may be missing or empty.
             judgements: `query_id`, `document_id`, `gain`; above 0 is relevant, else judged and not relevant. Names
                 of ir_datasets and PyTerrier are taken too (`doc_id`, `docno`, `qid`, `relevance`, `label`).
             name: lower case, digits, `.`, `_` and `-`.
@@ -156,6 +157,8 @@ def _texts(table: pd.DataFrame, called: str, language: str | None) -> tuple[Text
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise InputError(f"{called}: row {row}: a text was expected, not {type(text).__name__} {text!r}")
+    if called == "documents" and "title" in table.columns:
+        texts = [f"{title} {text}".strip() for title, text in zip(_titles(table), texts, strict=True)]
     if "language" in table.columns:
         tags = [str(tag) for tag in _column(table, called, "language")]
     elif language is not None:
@@ -210,11 +213,34 @@ def _names(table: pd.DataFrame, called: str, what: str) -> list[str]:
     return found
 
 
+def _titles(table: pd.DataFrame) -> list[str]:
+    """The titles of documents, empty where there is none."""
+    column = _series(table, "documents", "title")
+    titles = ["" if missing else title for title, missing in zip(column, column.isna(), strict=True)]
+    for row, title in enumerate(titles):
+        if not isinstance(title, str):
+            raise InputError(f"documents: row {row}: a title was expected, not {type(title).__name__} {title!r}")
+    return titles
+
+
 def _column(table: pd.DataFrame, called: str, what: str) -> list[Any]:
     """The values of a column, none of them missing.
 
     Raises:
         InputError: there is no such column, or a value is missing.
+    """
+    column = _series(table, called, what)
+    if (missing := column.isna()).any():
+        raise InputError(f"{called}: column `{column.name}` has no value in row {int(missing.to_numpy().argmax())}")
+    values: list[Any] = column.tolist()
+    return values
+
+
+def _series(table: pd.DataFrame, called: str, what: str) -> pd.Series[Any]:
+    """A column, under the first of its names that is there.
+
+    Raises:
+        InputError: there is none, or there are two of that name.
     """
     known = _COLUMNS[called].get(what, (what,))
     name = next((one for one in known if one in table.columns), None)
@@ -224,10 +250,7 @@ def _column(table: pd.DataFrame, called: str, what: str) -> list[Any]:
     column = table[name]
     if column.ndim != 1:
         raise InputError(f"{called}: there are {column.shape[1]} columns `{name}`: keep one")
-    if (missing := column.isna()).any():
-        raise InputError(f"{called}: column `{name}` has no value in row {int(missing.to_numpy().argmax())}")
-    values: list[Any] = column.tolist()
-    return values
+    return column
 
 
 def _declared(name: str, held: TestCollection) -> Suite:

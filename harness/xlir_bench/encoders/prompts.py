@@ -76,11 +76,13 @@ class Declared:
         texts: by name; empty texts included.
         padded: whether the library may have added an empty `query` and `document` to them.
         where: the checkpoint, for messages.
+        default: the name of the prompt that the library takes for a role without one; None where it takes none.
     """
 
     texts: Mapping[str, str]
     padded: bool = True
     where: str = "the model"
+    default: str | None = None
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def found(declared: Declared, role: Role) -> str | None:
     if usual is not None and (own[usual] or not (declared.padded and usual == role)):
         return usual
     further = next((name for name in _FURTHER[role] if own.get(name) or (usual is None and name in own)), None)
-    return further or usual
+    return further or usual or declared.default
 
 
 def _perhaps_meant(own: Mapping[str, str], role: Role, name: str | None) -> list[str]:

@@ -186,7 +186,9 @@ def wrapped(model: Foreign, settings: Settings, device: str, declared: prompting
         InputError: it compares vectors in an unknown way, has no such prompt, has fewer dimensions than are to be kept,
             or cannot encode a text.
     """
-    prompts = prompting.chosen(declared or prompting.Declared(model.prompts or {}), settings)
+    if declared is None:
+        declared = prompting.Declared(model.prompts or {}, default=model.default_prompt_name)
+    prompts = prompting.chosen(declared, settings)
     similarity = settings.similarity or named(model.similarity_fn_name, "the model") or "cosine"
     _truncate(model, settings.truncate_dim)
     pace = Pace(device, settings.batch_tokens, most=settings.batch_size, side_by_side=settings.backend == "torch")

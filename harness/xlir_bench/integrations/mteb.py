@@ -115,8 +115,7 @@ class XlirTask(AbsTaskRetrieval):  # type: ignore[misc] # the library declares n
     def load_data(self, num_proc: int | None = None, **options: Any) -> None:  # noqa: ANN401
         """Load the collection, and give mteb a view of each subset that it can evaluate by itself."""
         if not self.data_loaded:
-            # Made where they are needed: a model that encodes needs none.
-            self.dataset = {subset: {} for subset in self.hf_subsets}
+            self.dataset = {subset: _Splits(self, subset) for subset in self.hf_subsets}
             self.data_loaded = True
 
     def evaluate(
@@ -137,8 +136,6 @@ class XlirTask(AbsTaskRetrieval):  # type: ignore[misc] # the library declares n
         chosen = [one for one in self.hf_subsets if subsets_to_run is None or one in subsets_to_run]
         if not isinstance(model, EncoderProtocol):
             self.load_data()
-            for subset in chosen:
-                self.dataset[subset][split] = subset_data(self.collection, subset)
             evaluated: Mapping[str, Mapping[str, float]] = super().evaluate(
                 model, split, chosen, encode_kwargs=encode_kwargs, **options
             )
@@ -174,6 +171,19 @@ class XlirTask(AbsTaskRetrieval):  # type: ignore[misc] # the library declares n
         queries = encode_texts(encoder, info, collection.queries, "query").vectors
         documents = encode_texts(encoder, info, collection.documents, "document").vectors
         return count_outranked(DenseScorer(queries, documents, info.similarity), collection, across_languages=True)
+
+
+class _Splits(dict[str, dict[str, Any]]):
+    """Split -> a subset's data, made when mteb first asks for them: a model that encodes needs none."""
+
+    def __init__(self, task: XlirTask, subset: str) -> None:
+        super().__init__()
+        self._task, self._subset = task, subset
+
+    def __missing__(self, split: str) -> dict[str, Any]:
+        if split != _SPLIT:
+            raise KeyError(split)
+        return self.setdefault(split, subset_data(self._task.collection, self._subset))
 
 
 _DECLARED: dict[str, tuple[Suite, tuple[str, ...] | None, str]] = {}
