@@ -15,7 +15,7 @@ from xlir_bench.cli.main import cli
 
 PROGRAM = str(Path(sys.executable).parent / "xlir-bench")
 
-_preloaded = Preloaded()
+_PRELOADED = (Preloaded(transformers=True), Preloaded(transformers=False))
 _TIMEOUT = 300
 
 
@@ -27,11 +27,12 @@ def xlir_bench(*arguments: object, **options) -> subprocess.CompletedProcess[str
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
     environment = inherited | options.pop("env", {})
-    afresh = options.pop("afresh", False) or options.keys() - {"cwd"} or not _preloaded.serves(environment)
+    afresh = options.pop("afresh", False) or options.keys() - {"cwd"}
+    preloaded = next((one for one in _PRELOADED if one.serves(environment)), None)
     line = [*map(str, arguments)]
-    if not afresh:
+    if preloaded is not None and not afresh:
         folder = options.get("cwd")
-        return _preloaded.run(line, environment, str(folder) if folder else None, _TIMEOUT)
+        return preloaded.run(line, environment, str(folder) if folder else None, _TIMEOUT)
     streams = {} if "stdout" in options else {"capture_output": True}
     return subprocess.run(
         [PROGRAM, *line], **streams, text=True, check=False, env=environment, timeout=_TIMEOUT, **options

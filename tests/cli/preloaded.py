@@ -20,18 +20,24 @@ from pathlib import Path
 from typing import IO
 
 READ_AT_IMPORT = ("LANG", "LC_", "MKL_", "NUMBA_", "OMP_", "OPENBLAS_", "PYTHON", "TORCH")
-"""How the names of variables begin that the loaded libraries have read; a request may not change them."""
+"""How the names of variables begin that libraries have read by then; a request may not change them."""
+
+OF_TRANSFORMERS = ("HF_", "TRANSFORMERS_")
+"""Likewise, where transformers is loaded too."""
 
 LOADED = ("bm25s", "safetensors.numpy", "tokenizers", "torch")
-"""Without transformers and huggingface_hub, whose variables a test may choose."""
-
 COMMANDS = ("run", "suites", "report", "cache", "compare", "gate", "align", "audit", "export", "import_", "submit")
 
 
 class Preloaded:
-    """The process, started when it is first needed. One request at a time."""
+    """The process, started when it is first needed. One request at a time.
 
-    def __init__(self) -> None:
+    Args:
+        transformers: whether transformers and sentence-transformers are loaded too.
+    """
+
+    def __init__(self, *, transformers: bool) -> None:
+        self._transformers = transformers
         self._process: subprocess.Popen[str] | None = None
         self._turn = threading.Lock()
         self._environment = dict(os.environ)
@@ -46,7 +52,9 @@ class Preloaded:
 
     def serves(self, environment: dict[str, str]) -> bool:
         """Whether the libraries would be the same in this environment."""
-        return _read_at_import(environment) == _read_at_import(self._environment)
+        fixed = READ_AT_IMPORT + OF_TRANSFORMERS if self._transformers else READ_AT_IMPORT
+        names = {name for name in {*environment, *self._environment} if name.startswith(fixed)}
+        return all(environment.get(name) == self._environment.get(name) for name in names)
 
     def run(
         self, arguments: list[str], environment: dict[str, str], folder: str | None, timeout: float
@@ -83,17 +91,13 @@ class Preloaded:
     def _started(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
-                [sys.executable, __file__],
+                [sys.executable, __file__, *(["sentence_transformers"] if self._transformers else [])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
                 env=self._environment,
             )
         return self._process
-
-
-def _read_at_import(environment: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(READ_AT_IMPORT)}
 
 
 def _read(stream: IO[bytes]) -> str:
@@ -120,7 +124,7 @@ def _load() -> Callable[[], None]:
     """Load what a command needs, with the functions that are compiled when they are first called; the entry point."""
     import xlir_bench
 
-    for name in (*LOADED, *(f"xlir_bench.cli.{command}" for command in COMMANDS)):
+    for name in (*LOADED, *sys.argv[1:], *(f"xlir_bench.cli.{command}" for command in COMMANDS)):
         import_module(name)
     with tempfile.TemporaryDirectory() as folder:
         xlir_bench.evaluate("random", "xlir-mini", languages=["de", "en"], output=f"{folder}/results")
