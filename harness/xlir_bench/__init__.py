@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 from xlir_bench.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from xlir_bench.alignment import AlignmentReport
     from xlir_bench.analysis import Comparison, Difference, QueryDifference, Standing
+    from xlir_bench.api.alignment import AlignOptions, align
+    from xlir_bench.api.auditing import AuditOptions, audit
     from xlir_bench.api.collection import Collection
     from xlir_bench.api.evaluating import evaluate
     from xlir_bench.api.options import EvaluateOptions
@@ -26,8 +29,13 @@ if TYPE_CHECKING:
     from xlir_bench.errors import InputError, InternalError, MissingResourceError, XlirError
     from xlir_bench.gating import GateReport
     from xlir_bench.results import Bias
+    from xlir_bench.training.audit import Audit
 
 __all__ = [
+    "AlignOptions",
+    "AlignmentReport",
+    "Audit",
+    "AuditOptions",
     "Bias",
     "Collection",
     "Comparison",
@@ -43,6 +51,8 @@ __all__ = [
     "Site",
     "Standing",
     "XlirError",
+    "align",
+    "audit",
     "compare",
     "evaluate",
     "gate",
@@ -51,6 +61,9 @@ __all__ = [
 ]
 
 _MODULES = {
+    "alignment": ("AlignmentReport",),
+    "api.alignment": ("AlignOptions", "align"),
+    "api.auditing": ("AuditOptions", "audit"),
     "api.collection": ("Collection",),
     "api.evaluating": ("evaluate",),
     "api.options": ("EvaluateOptions",),
@@ -61,6 +74,7 @@ _MODULES = {
     "errors": ("InputError", "InternalError", "MissingResourceError", "XlirError"),
     "gating": ("GateReport",),
     "results": ("Bias",),
+    "training.audit": ("Audit",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -83,7 +83,7 @@ class Between:
 
 
 @dataclass(frozen=True)
-class Report:
+class AlignmentReport:
     """What `align` finds about one encoder, and about a second one beside it."""
 
     model: str
@@ -145,7 +145,7 @@ def report(
     layers: bool = False,
     cache: VectorCache | None = None,
     progress: Progress = SILENT,
-) -> Report:
+) -> AlignmentReport:
     """Measure one encoder, or one beside another.
 
     Args:
@@ -169,7 +169,7 @@ def _report(
     layers: bool,
     cache: VectorCache | None,
     progress: Progress,
-) -> Report:
+) -> AlignmentReport:
     texts, suite = data
     model, other = models[0], models[1] if len(models) > 1 else None
     vectors = _vectors(model, texts, cache, progress)
@@ -195,7 +195,7 @@ def _report(
             for code in vectors
         )
     everything = {**vectors, "*": np.concatenate(list(vectors.values()))}
-    return Report(
+    return AlignmentReport(
         model=model.info.id,
         other=other.info.id if other is not None else None,
         suite=suite,

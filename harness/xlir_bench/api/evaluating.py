@@ -140,6 +140,18 @@ def suites_of(
     return with_sides(found, query_language, document_language)
 
 
+def one_suite_of(asked: OneSuite) -> Suite:
+    """The suite of a name, a path or a collection.
+
+    Raises:
+        InputError: it is a group of several; or see `suites_of`.
+    """
+    found = suites_of([asked])
+    if len(found) != 1:
+        raise InputError(f"{asked} is a group of {len(found)} suites: name one of {', '.join(s.name for s in found)}")
+    return found[0]
+
+
 def check_settings(settings: Sequence[str] | None) -> None:
     """Refuse settings that do not exist.
 

@@ -129,6 +129,21 @@ def check(options: EvaluateOptions) -> None:
             raise unknown_name(name, str(value), _CHOICES[name], f"known: {', '.join(_CHOICES[name])}")
 
 
+def refuse_others(options: Mapping[str, object], kind: type) -> None:
+    """Refuse options that a function does not take, with the nearest that it does.
+
+    Args:
+        options: as given.
+        kind: a `TypedDict` of those that it takes.
+
+    Raises:
+        InputError: there is one.
+    """
+    for name in options:
+        if name not in kind.__annotations__:
+            raise unknown_name("option", name, kind.__annotations__, f"see xlir_bench.{kind.__name__}")
+
+
 def as_path(given: object, what: str) -> Path:
     """A path that was given as such or as a text.
 

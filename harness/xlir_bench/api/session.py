@@ -71,7 +71,7 @@ class Session:
 
     def collection(self, suite: Suite, languages: Sequence[str] | None) -> TestCollection:
         """A suite's collection, fetched where need be; see `suites.obtain`."""
-        with self._progress() as progress:
+        with self.progress() as progress:
             return obtain(suite, self.data, languages, progress=progress)
 
     def measure(self, suite: Suite, collection: TestCollection, *, distinct: bool = False) -> Result:
@@ -85,7 +85,7 @@ class Session:
         Raises:
             InputError, MissingResourceError: see `evaluation.run`.
         """
-        with self._progress() as progress:
+        with self.progress() as progress:
             if self.output is None:
                 found = measured(self.model, suite, collection, cache=self.vectors, progress=progress)
                 found.records.clear()
@@ -95,7 +95,8 @@ class Session:
             saved = run(self.model, suite, collection, where, cache=self.vectors, progress=progress)
         return Result(saved.result, path=saved.path, runs=saved.runs, measured_now=saved.measured_now)
 
-    def _progress(self) -> AbstractContextManager[Progress]:
+    def progress(self) -> AbstractContextManager[Progress]:
+        """What hears how far work is."""
         return bar() if self.draw else nullcontext(SILENT)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -15,7 +15,7 @@ from xlir_bench.cli.tables import plain_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from xlir_bench.alignment import Report
+    from xlir_bench.alignment import AlignmentReport
 
 
 @click.command("align")
@@ -39,7 +39,7 @@ def command(
     model_id: str,
     other_id: str | None,
     suite: str | None,
-    texts: str,
+    texts: Literal["queries", "documents"],
     layers: bool,
     languages: tuple[str, ...] | None,
     data: Path | None,
@@ -52,24 +52,28 @@ def command(
     Debiased linear CKA of every pair of languages beside its shuffled baseline, alignment and uniformity, isotropy and
     hubness. With OTHER_ID, also CKA between the two encoders, language by language. Ids are those of `run`.
     """
-    from xlir_bench.alignment import aligned_texts, report
-    from xlir_bench.encoders import VectorCache, resolve
-    from xlir_bench.progress import bar
-    from xlir_bench.suites import DEFAULT_SUITE, find, load
+    from xlir_bench.api.alignment import align
+    from xlir_bench.suites import DEFAULT_SUITE
 
-    chosen = find(suite or DEFAULT_SUITE)
-    aligned = aligned_texts(load(chosen, data, languages), "query" if texts == "queries" else "document")
-    models = [resolve(name, device) for name in (model_id, other_id) if name is not None]
-    cache = None if no_cache else VectorCache()
-    with bar() as progress:
-        found = report(models, aligned, chosen.name, layers=layers, cache=cache, progress=progress)
+    found = align(
+        model_id,
+        suite or DEFAULT_SUITE,
+        other=other_id,
+        texts=texts,
+        layers=layers,
+        languages=languages,
+        data=data,
+        device=device,
+        cache=not no_cache,
+        progress=True,
+    )
     if as_json:
         click.echo(json.dumps(found.as_dict(), ensure_ascii=False, allow_nan=False))
     else:
         _print(found)
 
 
-def _print(found: Report) -> None:
+def _print(found: AlignmentReport) -> None:
     from rich.console import Console
 
     console = Console()
@@ -94,7 +98,7 @@ def _print(found: Report) -> None:
         _print_table(console, title, ("language", "CKA", "shuffled"), rows)
 
 
-def _print_pairs(console: Console, found: Report) -> None:
+def _print_pairs(console: Console, found: AlignmentReport) -> None:
     """CKA above the diagonal, alignment (mean squared distance) below it."""
     codes = list(dict.fromkeys(code for pair in found.pairs for code in (pair.a, pair.b)))
     cells = {(pair.a, pair.b): pair.cka for pair in found.pairs}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -52,7 +52,7 @@ def command(
     suite: str | None,
     languages: tuple[str, ...] | None,
     data: Path | None,
-    only: str | None,
+    only: Literal["queries", "documents"] | None,
     words: int,
     stock: int,
     show: int,
@@ -70,16 +70,20 @@ def command(
 
     Exit codes: 0 nothing has leaked, 4 something has, 2 the input is wrong, 3 something is missing.
     """
-    from xlir_bench.progress import bar
-    from xlir_bench.suites import DEFAULT_SUITE, find, obtain
-    from xlir_bench.training.audit import SIDES, Rules, audit, keep
+    from xlir_bench.api.auditing import audit
+    from xlir_bench.suites import DEFAULT_SUITE
+    from xlir_bench.training.audit import keep
 
-    chosen = find(suite or DEFAULT_SUITE)
-    rules = Rules(words, stock)
-    with bar() as progress:
-        collection = obtain(chosen, data, languages, progress=progress)
-        sides = SIDES if only is None else (("query",) if only == "queries" else ("document",))
-        found = audit(training, chosen, collection, rules=rules, sides=sides, progress=progress)
+    found = audit(
+        training,
+        suite or DEFAULT_SUITE,
+        languages=languages,
+        data=data,
+        only=only,
+        words=words,
+        stock=stock,
+        progress=True,
+    )
     if as_json:
         rows = [row.as_dict() for row in found.rows]
         click.echo(json.dumps({**found.record.model_dump(mode="json"), "rows": rows}, ensure_ascii=False))

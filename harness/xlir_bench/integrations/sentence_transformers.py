@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 
 from xlir_bench.api.collection import Collection
-from xlir_bench.api.evaluating import evaluate
+from xlir_bench.api.evaluating import evaluate, one_suite_of
 from xlir_bench.api.options import ModelOptions
 from xlir_bench.errors import InputError
 from xlir_bench.measures import parse
@@ -65,12 +65,7 @@ class CrossLingualEvaluator(SentenceEvaluator):  # type: ignore[misc] # the libr
         **options: Unpack[EvaluatorOptions],
     ) -> None:
         super().__init__()
-        from xlir_bench.api.evaluating import suites_of
-
-        found = suites_of([suite])
-        if len(found) != 1:
-            raise InputError(f"{suite} is a group of {len(found)} suites: give one evaluator for each of them")
-        declared = found[0].narrowed(options.get("settings")).with_measures(options.get("measures"))
+        declared = one_suite_of(suite).narrowed(options.get("settings")).with_measures(options.get("measures"))
         self.suite, self.name, self.options = suite, name or declared.name, options
         metrics = [f"{setting}_{measure}" for setting, names in declared.settings.items() for measure in names]
         if primary is not None and primary not in metrics:
