@@ -171,7 +171,8 @@ class Result:
             output: folder of results.
 
         Returns:
-            The result's file, `OUTPUT/MODEL/SUITE.json`.
+            The result's file: `OUTPUT/MODEL/SUITE.json`, or one with languages, settings and digits in its name where
+            that is a fuller result.
 
         Raises:
             InputError: a file is at its path that this release cannot read as a result.
@@ -181,7 +182,7 @@ class Result:
         of_model = folder / self.stored.model.name
         check_writable(of_model)
         with alone_in(of_model):
-            path = claim(folder, self.stored.model.name, self.stored.suite)
+            path = claim(folder, self.stored)
             remove_unfinished_at(path)
             save_at(path, self.stored, self.ranks, self._sample)
         page_of(folder)
