@@ -100,6 +100,9 @@ data: Decorator = click.option(
     help="Folder searched first for a suite's files, as DIR/SUITE/ or DIR/ itself.  [env: XLIR_BENCH_DATA]",
 )
 languages: Decorator = click.option("--languages", type=Listed(), help="Only these, e.g. ar,de,en.")
+measured_languages: Decorator = click.option(
+    "--languages", type=Listed(), help="Results on exactly these, e.g. de,en.  [default: on the most there are]"
+)
 _SIDES: tuple[Decorator, ...] = (
     click.option("--query-language", metavar="CODE", help="Of a folder whose documents are in another language."),
     click.option("--document-language", type=Listed(), help="Of the documents there; several need a field `language`."),

@@ -1,7 +1,7 @@
 """Results: what a run found, and where it is kept."""
 
 from xlir_bench.results.places import check_places, claim, distinct_names, name_of_data, stored_results
-from xlir_bench.results.question import Question, is_as_full, is_part_of, selected
+from xlir_bench.results.question import Question, is_as_full, selected
 from xlir_bench.results.schema import (
     Bias,
     Interval,
@@ -13,6 +13,7 @@ from xlir_bench.results.schema import (
     ZeroShotStatement,
     impossible,
 )
+from xlir_bench.results.selection import choose
 from xlir_bench.results.store import (
     find_results,
     judged_path,
@@ -39,12 +40,12 @@ __all__ = [
     "ZeroShot",
     "ZeroShotStatement",
     "check_places",
+    "choose",
     "claim",
     "distinct_names",
     "find_results",
     "impossible",
     "is_as_full",
-    "is_part_of",
     "judged_path",
     "leaders_path",
     "load_ranks",

@@ -95,22 +95,12 @@ def is_as_full(one: Result, other: Result) -> bool:
     return _extent(one) >= _extent(other)
 
 
-def is_part_of(one: Result, other: Result) -> bool:
-    """Whether a result is narrower than another of its suite: of a part of the languages, or of fewer figures."""
-    mine, theirs = one.suite, other.suite
-    if (mine.name, mine.version) != (theirs.name, theirs.version):
-        return False
-    if mine == theirs:
-        return not is_as_full(one, other)
-    return set(mine.languages) < set(theirs.languages)
-
-
 def selected(result: Result, settings: Mapping[Setting, Collection[str]]) -> Result:
     """A part of a result on the same data: only these measures of these settings, the first of each primary.
 
     The figures are those that a run with this selection gives, if it searches across languages where the result's did.
     """
-    order = {
+    order: dict[tuple[str, str], tuple[int, int]] = {
         (setting, name): (row, column)
         for row, (setting, names) in enumerate(settings.items())
         for column, name in enumerate(names)
