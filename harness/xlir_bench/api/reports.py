@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from xlir_bench.analysis import Comparison, Run
+from xlir_bench.analysis import Comparison, Run, Standing
 from xlir_bench.analysis import compare as compare_runs
+from xlir_bench.analysis import standings as standings_of_runs
 from xlir_bench.api.result import AnyResults, Result, place_of, results_of, results_of_one_suite
 from xlir_bench.gating import DEFAULT_POLICY, GateReport, read_policy
 from xlir_bench.gating import gate as judge
@@ -31,6 +32,15 @@ def compare(results: AnyResults, *, suite: str | None = None, languages: Sequenc
         MissingResourceError: a path has no result.
     """
     return compare_runs(_runs(results_of_one_suite(results, suite, languages)))
+
+
+def standings(results: Sequence[Result]) -> tuple[Standing, ...]:
+    """The standings of `compare`: means with intervals, ranks, and letters that models not told apart share.
+
+    Raises:
+        InputError: see `compare`.
+    """
+    return standings_of_runs(_runs(results))
 
 
 def gate(

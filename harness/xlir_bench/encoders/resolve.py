@@ -245,9 +245,9 @@ def _of_source(asked: _Asked, declared: Manifest, folder: Path) -> Model:
     source, settings = declared.source, declared.settings()
     if declared.adapter == bm25.NAME:
         _in_force(asked, settings, bm25.NAME)
-        found = bm25.load(asked.model_id, asked.language_support)
-        name = asked.name.replace("{fingerprint}", found.info.fingerprint[:8])
-        return replace(found, info=replace(found.info, name=name))
+        index = bm25.load(asked.model_id, asked.language_support)
+        name = asked.name.replace("{fingerprint}", index.info.fingerprint[:8])
+        return replace(index, info=replace(index.info, name=name))
     if source.mteb is not None:
         return _from_mteb(asked, source.mteb, source.revision, settings)
     if source.server is not None:
