@@ -7,16 +7,16 @@ import re
 from dataclasses import replace
 
 import pytest
-from test_narrowed import ALL, WHOLE, asked, figures, model
+from selections import ALL, WHOLE, asked, figures, model
 
 import xlir_bench as xb
 from xlir_bench.api.pages import report
 from xlir_bench.api.result import Result
+from xlir_bench.collection import Judgements
 from xlir_bench.errors import InputError
 from xlir_bench.evaluation import measured, run
 from xlir_bench.results import find_results, load_result
 from xlir_bench.results.exchange import read_entries
-from xlir_bench.suites import find
 
 POLICY = "rules:\n  - {setting: monolingual, measure: AP, budget: 0.01}\n"
 
@@ -109,19 +109,10 @@ def test_saving_from_a_program_replaces_no_fuller_result(tmp_path, first):
 def test_a_sample_of_a_collection_replaces_no_result_on_all_of_it(tmp_path):
     suite, _ = asked("multilingual")
     full = run(model(), suite, WHOLE, tmp_path)
-    few = set(WHOLE.questions[:20])
-    rows = [row for row, question in enumerate(WHOLE.questions) if question in few]
-    sample = find("xlir-mini")
-    part = replace(
-        WHOLE,
-        judgements=type(WHOLE.judgements)(
-            *(
-                getattr(WHOLE.judgements, name)[[int(q) in set(rows) for q in WHOLE.judgements.query]]
-                for name in ("query", "document", "gain")
-            )
-        ),
-    )
-    saved = run(model(), sample.narrowed(["multilingual"]), part, tmp_path)
+    pairs = WHOLE.judgements
+    kept = pairs.query % 3 == 0
+    sample = replace(WHOLE, judgements=Judgements(pairs.query[kept], pairs.document[kept], pairs.gain[kept]))
+    saved = run(model(), suite, sample, tmp_path)
     assert saved.measured_now
     assert saved.path != full.path
     assert load_result(full.path).suite == full.result.suite
