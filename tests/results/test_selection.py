@@ -88,6 +88,9 @@ def test_pages_name_the_languages_of_two_tables_of_one_suite_and_show_one_row_fo
     assert sorted(len(suite["rows"]) for suite in payload["suites"]) == [1, 2]
     for text in (index, (tmp_path / "feed.atom").read_text()):
         assert "version 1, de en fi" in text
+    pages = "".join(path.read_text() for path in (tmp_path / "pages").glob("encoder-letters-*.html"))
+    assert "xlir-bench run letters --suite xlir-mini --languages de,en<" in pages
+    assert "xlir-bench run letters --suite xlir-mini --languages de,en,fi<" in pages
     [whole] = [suite for suite in payload["suites"] if suite["edition"].endswith("fi")]
     assert {group[0] for group in whole["groups"]} >= {"monolingual", "cross-lingual", "multilingual"}
 
