@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from selections import SELECTIONS, Refuses, asked, figures, model
 
 from xlir_bench.analysis.verified import load_verified
+from xlir_bench.errors import InputError
 from xlir_bench.evaluation import Output, run
 from xlir_bench.results import leaders_path, load_result, ranks_path
+from xlir_bench.results.exchange import read_entries
 from xlir_bench.results.places import claim
 
 ORDERS = [
@@ -90,6 +93,18 @@ def test_runs_of_a_narrower_search_do_not_replace_those_of_a_fuller_one(tmp_path
     assert run(model(Refuses()), *asked("multilingual"), Output(tmp_path, 3)).runs == full.runs
 
 
+def test_a_result_that_somebody_put_at_the_place_of_another_is_not_replaced(tmp_path):
+    run(model(), *asked("full"), tmp_path)
+    narrowed = run(model(), *asked("languages"), tmp_path)
+    other = run(model(), *asked("other languages"), tmp_path)
+    content = other.path.read_bytes()
+    for part in (Path, ranks_path, leaders_path):
+        part(other.path).replace(part(narrowed.path))
+    with pytest.raises(InputError, match="another result is there"):
+        run(model(Refuses()), *asked("languages"), tmp_path)
+    assert narrowed.path.read_bytes() == content
+
+
 def ends_after(operations, action):
     """Do something in a process that ends at once after some operations on files; whether it was stopped."""
     child = os.fork()
@@ -130,6 +145,7 @@ def test_a_process_that_is_killed_while_a_result_moves_loses_nothing(tmp_path, f
             assert figures(load_result(path)) == fresh["languages"]
             assert ranks_path(path).read_bytes() == ranks
             assert leaders_path(path).is_file()
+        assert len(read_entries([folder])) == 1
         free = claim(folder, full)
         assert not free.exists()
         [path] = folder.glob("*/*.json")

@@ -64,8 +64,9 @@ def check_places(output: Path, model: str, question: Question, *, distinct: bool
     plain = result_path(output, model, question.suite.name)
     front = plain.with_name(f"{name_of_data(question.suite)}.json") if distinct else plain
     own = plain.with_name(f"{question.file_name()}.json")
+    _at(front, overwrite)
+    _refuse_another(own, question, overwrite)
     for path in (front, own):
-        _at(path, overwrite)
         _refuse_folders(path)
 
 
@@ -110,12 +111,17 @@ def claim(output: Path, result: Result, *, distinct: bool = False, overwrite: bo
 def _set_aside(path: Path, result: Result, new: Result, overwrite: bool) -> None:
     """Move a result to the place of its own, for a new one."""
     aside = path.with_name(f"{Question.of(result).file_name()}.json")
-    there = _at(aside, overwrite)
-    if there is not None and Question.of(there) != Question.of(result):
-        raise InputError(f"{aside}: another result is where {path.name} would be kept: give another --output")
+    _refuse_another(aside, Question.of(result), overwrite)
     what = "on other data" if result.suite != new.suite else "in other settings or measures"
     log.warning("%s is a result %s (%s): it is kept as %s", path, what, _extent_of(result), aside.name)
     _move(path, aside)
+
+
+def _refuse_another(path: Path, question: Question, overwrite: bool) -> None:
+    """Refuse a place of its own for a result where somebody put another one."""
+    there = _at(path, overwrite)
+    if there is not None and Question.of(there) != question:
+        raise InputError(f"{path}: another result is there ({_extent_of(there)}): move it, or give another --output")
 
 
 def _refuse_folders(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from xlir_bench.errors import InputError, warn
 from xlir_bench.languages import distinct
@@ -121,4 +122,7 @@ def _with_most_figures(
         result = side[at][1]
         if key(result) not in best or rank(result) > rank(best[key(result)]):
             best[key(result)] = result
-    return [at for at in places if _figures(side[at][1]) == _figures(best[key(side[at][1])])]
+    chosen = [at for at in places if _figures(side[at][1]) == _figures(best[key(side[at][1])])]
+    # A process that was stopped while it moved a result leaves it at both places.
+    once = {(Path(side[at][0]).parent, key(side[at][1]), side[at][1].created): side[at][0] for at in chosen}
+    return [at for at in chosen if side[at][0] in once.values()]
