@@ -104,7 +104,7 @@
       const head = make("h2");
       const link = make("a", "", { href: suite.page });
       link.append(make("bdi", suite.name));
-      head.append(link, " ", make("small", suite.version ? `version ${suite.version}` : suite.data ? `data ${suite.data}` : "unknown revision"));
+      head.append(link, " ", make("small", suite.edition));
       section.append(head);
       if (suite.stale) section.append(make("p", "An older revision of the data.", { className: "note" }));
       if (!tested(suite, a, b)) section.append(make("p", "Not tested: one of them left no ranks, or is not among the best that were.", { className: "note" }));

@@ -20,7 +20,7 @@
   const of = (suite, key) => suite.columns.findIndex((one) => one[0] === key);
   const field = (suite, row, key) => { const at = of(suite, key); return at < 0 ? null : row[2][at]; };
 
-  const titled = (suite) => `${suite.name}, ${suite.published ? (suite.data ? `data ${suite.data}` : "unknown revision") : `version ${suite.version}`}`;
+  const titled = (suite) => `${suite.name}, ${suite.edition}`;
   const state = {};
   const suiteOf = () => suites.find((suite) => suite.id === state.suite) ?? suites[0];
 

@@ -3,42 +3,38 @@
 from __future__ import annotations
 
 import logging
-import platform
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
 
 from xlir_bench.analysis import analysed, row_scores, summary_of
 from xlir_bench.analysis.intact import fault_of
-from xlir_bench.collection import Collection, Setting, Texts
-from xlir_bench.cores import available_cores
+from xlir_bench.collection import Collection
+from xlir_bench.described import described, environment, reference, zero_shot_statement
 from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, encode_texts
 from xlir_bench.encoders.encode import keeping_vectors
 from xlir_bench.encoders.identity import with_kept_documents
-from xlir_bench.encoders.protocol import Abridging, Role
 from xlir_bench.encoders.returned import check_same_width
 from xlir_bench.encoders.verification import StoredCheck, packed_sample
 from xlir_bench.engines import STREAMED_ABOVE, Streamed, Streaming, stream
 from xlir_bench.engines.records import Records
-from xlir_bench.errors import InputError, XlirError
+from xlir_bench.errors import InputError
 from xlir_bench.files import alone_in
 from xlir_bench.measures import parse
 from xlir_bench.progress import SILENT, Progress
 from xlir_bench.results import (
-    ModelReference,
+    Question,
     Result,
-    SuiteReference,
     Timing,
-    ZeroShotStatement,
+    check_places,
     claim,
-    load_result,
     sample_path,
     save_at,
-    zero_shot_on,
+    selected,
+    stored_results,
 )
 from xlir_bench.results.exchange.runs import has_runs, write_runs
 from xlir_bench.results.exchange.trec import first_fraction
@@ -85,7 +81,7 @@ class Output:
         folder: of results.
         top_k: documents of each ranking that are written beside the result as TREC runs; None writes no runs.
         distinct: whether the file's name carries the first digits of the data's fingerprint, for one of several
-            collections of one name; see `results.claim`.
+            collections of one name; see `results.claim`, which says where narrower results go.
         overwrite: whether a file at the result's path that this release cannot read is replaced.
     """
 
@@ -98,9 +94,13 @@ class Output:
         """While this is open, no other run changes what is kept of the model."""
         return alone_in(self.folder / model.info.name)
 
-    def claim(self, model: Model, suite: SuiteReference) -> Path:
-        """The path of the model's result on a suite, free of others; see `results.claim`."""
-        return claim(self.folder, model.info.name, suite, distinct=self.distinct, overwrite=self.overwrite)
+    def check(self, model: Model, question: Question) -> None:
+        """Refuse what is in the way of the model's result; see `results.check_places`."""
+        check_places(self.folder, model.info.name, question, distinct=self.distinct, overwrite=self.overwrite)
+
+    def claim(self, result: Result) -> Path:
+        """The path to write a result to, free of others; see `results.claim`."""
+        return claim(self.folder, result, distinct=self.distinct, overwrite=self.overwrite)
 
 
 @dataclass(frozen=True)
@@ -160,8 +160,8 @@ def evaluate(
     encode_s = clock.laps["encode_s"]
     result = Result(
         suite=reference(suite, collection),
-        model=_described(_as_measured(model, cache), collection),
-        zero_shot=_zero_shot(model, suite, collection),
+        model=described(_as_measured(model, cache), collection),
+        zero_shot=zero_shot_statement(model, suite, collection),
         harness={"version": __version__},
         environment=environment(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -206,10 +206,11 @@ def run(
     cache: VectorCache | Streaming | None = None,
     progress: Progress = SILENT,
 ) -> SavedResult:
-    """`measured`, kept in `output`; what an earlier run finished there is taken as it is.
+    """`measured`, kept in `output`; of what an earlier run finished there, the result or the part that is asked for.
 
-    A result is finished if it answers the same question and the ranks beside it are whole and its own. That of a model
-    that is code must also have vectors of a sample of texts beside it, and the model must still give them.
+    A result is finished if it answers the question, or more of the same data, and the ranks beside it are whole and
+    its own. That of a model that is code must also have vectors of a sample of texts beside it, and the model must
+    still give them.
 
     Args:
         model: see `evaluate`.
@@ -225,34 +226,26 @@ def run(
     """
     where = output if isinstance(output, Output) else Output(output)
     suite = measurable(suite, collection)
+    question = Question.asked(reference(suite, collection), suite.settings)
     with where.of(model):
-        path = where.claim(model, reference(suite, collection))
-    runs = None if where.top_k is None else runs_path(path)
-    earlier = _finished(path, _as_measured(model, cache), suite, collection)
-    if earlier is not None and (where.top_k is None or has_runs(earlier, path, where.top_k)):
-        return SavedResult(earlier, path, measured_now=False, runs=runs)
+        where.check(model, question)
+    for path, earlier in _finished(where, _as_measured(model, cache), suite, collection):
+        if where.top_k is None or has_runs(earlier, path, where.top_k):
+            runs = None if where.top_k is None else runs_path(path)
+            return SavedResult(_part_of(earlier, suite, collection), path, measured_now=False, runs=runs)
     evaluation = measured(model, suite, collection, cache=cache, top_k=where.top_k, progress=progress)
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        (where.folder / model.info.name).mkdir(parents=True, exist_ok=True)
     with where.of(model):
-        # Again: a run beside this one may have written a result on other data meanwhile.
-        where.claim(model, reference(suite, collection))
+        # Only now: a run beside this one may have written a result meanwhile.
+        path = where.claim(evaluation.result)
         remove_unfinished_at(path)
         save_at(path, evaluation.result, evaluation.ranks, evaluation.sample())
         if where.top_k is not None:
             write_runs(evaluation.result, evaluation.ranks, path, where.top_k, progress)
     evaluation.records.clear()
+    runs = None if where.top_k is None else runs_path(path)
     return SavedResult(evaluation.result, path, measured_now=True, runs=runs)
-
-
-def reference(suite: Suite, collection: Collection) -> SuiteReference:
-    """What identifies the data of a result."""
-    return SuiteReference(
-        name=suite.name,
-        version=suite.version,
-        fingerprint=collection.fingerprint,
-        languages=collection.languages,
-    )
 
 
 def _as_measured(model: Model, cache: VectorCache | Streaming | None) -> Model:
@@ -260,47 +253,6 @@ def _as_measured(model: Model, cache: VectorCache | Streaming | None) -> Model:
     if not isinstance(cache, Streaming) or cache.keep is None or not isinstance(model.retriever, Encoder):
         return model
     return replace(model, info=with_kept_documents(model.info))
-
-
-def _described(model: Model, collection: Collection | None = None) -> ModelReference:
-    """The model; with a collection that it has encoded, also how many of its texts were not read whole."""
-    info, details = model.info, model.info.details
-    if collection is not None and isinstance(model.retriever, Abridging):
-        sides: tuple[tuple[Role, Texts], ...] = (("query", collection.queries), ("document", collection.documents))
-        counts = {role: found for role, side in sides if (found := model.retriever.abridged(side.texts, role=role))}
-        details = {**details, "abridged": counts} if counts else details
-    return ModelReference(
-        id=info.id,
-        name=info.name,
-        revision=info.revision,
-        fingerprint=info.fingerprint,
-        prompts=info.prompts,
-        details=details,
-        similarity=info.similarity if isinstance(model.retriever, Encoder | Lookup) else None,
-    )
-
-
-def _zero_shot(model: Model, suite: Suite, collection: Collection) -> ZeroShotStatement:
-    """What follows from the model's declaration and from audits of its training data."""
-    found = zero_shot_on(_described(model), reference(suite, collection))
-    return ZeroShotStatement(status=found.status, basis=found.basis, because=found.because)
-
-
-@cache
-def environment() -> dict[str, str]:
-    """What a reader of timings wants to know: interpreter, machine, versions of the libraries that compute."""
-    found = {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-        "cores": str(available_cores()),
-    }
-    for name in ("numpy", "torch", "transformers", "sentence-transformers", "bm25s"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 class _Clock:
@@ -397,32 +349,41 @@ def _scorer(
     return scorer, queries.encoded + documents.encoded, queries.from_cache + documents.from_cache
 
 
-def _finished(path: Path, model: Model, suite: Suite, collection: Collection) -> Result | None:
-    """The result at `path`, if it answers the same question: same data, model, settings, measures and release."""
-    try:
-        earlier = load_result(path)
-    except XlirError:
-        return None
-    asked: dict[str, set[str]] = {setting: set(names) for setting, names in suite.settings.items()}
-    answered: dict[Setting | str, set[str]] = {}
-    for score in earlier.scores:
-        answered.setdefault(score.setting, set()).add(score.measure)
-    same = (
-        earlier.suite == reference(suite, collection)
-        and earlier.model.fingerprint == model.info.fingerprint
-        and earlier.model.similarity == _described(model).similarity
-        and earlier.harness == {"version": __version__}
-        and asked == answered
-        and earlier.intervals is not None
-        and earlier.zero_shot == _zero_shot(model, suite, collection)
-    )
-    if not same:
-        return None
-    if fault := fault_of(earlier, path, collection):
-        log.warning("%s is not finished and is measured again: %s", path, fault)
-        return None
-    check = StoredCheck.of(model, collection)
-    sample = None
-    with suppress(OSError):
-        sample = sample_path(path).read_bytes()
-    return earlier if check is None or check.confirms(sample, f"the result {path} and all vectors") else None
+def _finished(where: Output, model: Model, suite: Suite, collection: Collection) -> Iterator[tuple[Path, Result]]:
+    """The whole results in the folder that answer the question, and have its ranks, with their paths; the fullest last.
+
+    One that answers more is among them if its ranks are those that the question needs: if both search documents of
+    other languages than the query's, or neither does.
+    """
+    question = Question.asked(reference(suite, collection), suite.settings)
+    stored = stored_results(where.folder, model.info.name, suite.name)
+    fitting = [(path, result) for path, result in stored if Question.of(result).covers(question)]
+    for path, earlier in sorted(fitting, key=lambda found: Question.of(found[1]).figures):
+        answered = Question.of(earlier)
+        same = (
+            answered.across_languages == question.across_languages
+            and earlier.model.fingerprint == model.info.fingerprint
+            and earlier.model.similarity == described(model).similarity
+            and earlier.harness == {"version": __version__}
+            and earlier.intervals is not None
+            and earlier.zero_shot == zero_shot_statement(model, suite, collection)
+        )
+        if not same:
+            continue
+        if fault := fault_of(earlier, path, collection):
+            log.warning("%s is not finished%s: %s", path, " and is measured again" * (answered == question), fault)
+            continue
+        check = StoredCheck.of(model, collection)
+        sample = None
+        with suppress(OSError):
+            sample = sample_path(path).read_bytes()
+        if check is None or check.confirms(sample, f"the result {path} and all vectors"):
+            yield path, earlier
+
+
+def _part_of(earlier: Result, suite: Suite, collection: Collection) -> Result:
+    """What a finished result says of the settings and measures of a suite; itself where it has no more than those."""
+    if Question.of(earlier) == Question.asked(earlier.suite, suite.settings):
+        return earlier
+    notes = tuple(finding.text for finding in findings(suite, collection))
+    return selected(earlier, suite.settings).model_copy(update={"notes": notes})

@@ -22,8 +22,7 @@ from xlir_bench.errors import InputError
 from xlir_bench.evaluation import Output, run
 from xlir_bench.files import alone_in
 from xlir_bench.leaderboard import build, gather, rebuild
-from xlir_bench.results import judged_path, leaders_path, load_result, ranks_path, sample_path
-from xlir_bench.results.places import name_of_data
+from xlir_bench.results import Question, judged_path, leaders_path, load_result, ranks_path, sample_path
 from xlir_bench.results.store import runs_path
 from xlir_bench.suites import find, load
 
@@ -121,12 +120,15 @@ def test_files_that_are_not_ours_outlive_new_runs_and_links_are_not_followed(tmp
     (kept.runs / "monolingual" / "inner.run").mkdir()
     (kept.runs / "monolingual" / "fr-fr.run").symlink_to(elsewhere / "mine-all.run")
     (kept.runs / "monolingual" / "xx-xx.run").write_text("left by an earlier search")
-    narrow, small = mini(["multilingual"])
-    (kept.runs / "cross-lingual").rename(tmp_path / "moved")
-    (kept.runs / "cross-lingual").symlink_to(elsewhere)
-    run(model(), narrow, small, Output(tmp_path / "out", 3))
+    deeper = run(model(), suite, collection, Output(tmp_path / "out", 4))
+    assert deeper.measured_now
+    assert deeper.runs == kept.runs
     assert (elsewhere / "mine-all.run").read_text() == "mine"
     assert sorted(path.name for path in (kept.runs / "monolingual").iterdir()) == [
+        "de-de.qrels",
+        "de-de.run",
+        "en-en.qrels",
+        "en-en.run",
         "fr-fr.run",
         "inner.run",
         "notes.txt",
@@ -321,16 +323,17 @@ class Backwards(Letters):
 
 def test_runs_that_are_at_the_place_to_which_a_result_moves_are_kept(tmp_path):
     suite, both = mini(["multilingual"])
-    first = run(model(), suite, both, Output(tmp_path, 5)).path
+    first = run(model(), suite, both.select(["de"]), Output(tmp_path, 5)).path
     content = {file.name: file.read_bytes() for file in runs_path(first).rglob("*.run")}
-    aside = runs_path(first.with_name(f"{name_of_data(load_result(first).suite)}.json"))
+    aside = runs_path(first.with_name(f"{Question.of(load_result(first)).file_name()}.json"))
     aside.mkdir()
     (aside / "mine.run").write_text("of someone")
-    later = run(model(), suite, both.select(["de"]), Output(tmp_path, 5))
+    later = run(model(), suite, both, Output(tmp_path, 5))
     assert later.measured_now
+    assert later.path == first
     assert {file.name: file.read_bytes() for file in aside.rglob("*.run")} == content
     assert (aside.with_name(f"{aside.name}.1") / "mine.run").read_text() == "of someone"
-    back = run(model(retriever=Refuses()), suite, both, Output(tmp_path, 5))
+    back = run(model(retriever=Refuses()), suite, both.select(["de"]), Output(tmp_path, 5))
     assert not back.measured_now
     assert {file.name: file.read_bytes() for file in runs_path(back.path).rglob("*.run")} == content
 

@@ -147,11 +147,17 @@ def test_a_finished_result_is_searched_again_only_where_its_runs_are_missing_or_
     assert [measured(4, "b"), measured(4, "b")] == [True, False]
 
 
-def test_runs_of_settings_that_are_no_longer_asked_for_are_gone(mini, tmp_path):
+def test_a_search_in_fewer_settings_takes_the_runs_of_a_fuller_one_and_removes_none(mini, tmp_path):
     suite, collection = mini
-    run(model(), suite, collection, Output(tmp_path, 3))
+    full = run(model(), suite, collection, Output(tmp_path, 3))
+    before = files(full.runs)
     kept = run(model(), suite.narrowed(["multilingual"]), collection, Output(tmp_path, 3))
-    assert {name.split("/")[0] for name in files(kept.runs)} == {"multilingual", "runs.json"}
+    assert not kept.measured_now
+    assert kept.runs == full.runs
+    assert files(kept.runs) == before
+    deeper = run(model(), suite.narrowed(["multilingual"]), collection, Output(tmp_path, 4))
+    assert {name.split("/")[0] for name in files(deeper.runs)} == {"multilingual", "runs.json"}
+    assert files(full.runs) == before
 
 
 def test_more_names_than_memory_holds_are_refused_before_anything_is_encoded(mini, tmp_path, monkeypatch):

@@ -194,10 +194,13 @@ def _report(
             )
             for code in vectors
         )
+    names = [one.info.id for one in models]
+    if len(set(names)) < len(names):
+        names = [one.info.name for one in models]
     everything = {**vectors, "*": np.concatenate(list(vectors.values()))}
     return AlignmentReport(
-        model=model.info.id,
-        other=other.info.id if other is not None else None,
+        model=names[0],
+        other=names[1] if other is not None else None,
         suite=suite,
         role=texts.role,
         texts=texts.count,

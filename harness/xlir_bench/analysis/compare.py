@@ -65,24 +65,9 @@ def compare(runs: Sequence[Run]) -> Comparison:
     Raises:
         InputError: fewer than two runs, two of one name, runs of different data, or no setting in common.
     """
-    _check(runs)
-    warn_of_similarities(runs)
+    measured, questions, tables, overall = _tested(runs)
     first = runs[0].result
-    measured = [
-        (setting, name)
-        for setting, names in first.summary.items()
-        for name in names
-        if all(name in run.result.summary.get(setting, {}) for run in runs)
-    ]
-    if not measured:
-        raise InputError("the runs have no setting and measure in common; run them with the same settings")
-    questions = Questions.of(runs[0].ranks)
-    tables = {what: _Table.of(runs, questions, *what) for what in measured}
     pairs = list(combinations(range(len(runs)), 2))
-    overall = [
-        d for pair in pairs for d in _differences(tables, questions, pair, [(*w, _EVERY, _EVERY) for w in measured])
-    ]
-    overall = _adjusted(overall)
     primary = [(setting, name) for setting, name in measured if name == first.primary.get(setting)]
     by_language: list[Difference] = []
     gains: list[QueryDifference] = []
@@ -106,6 +91,39 @@ def compare(runs: Sequence[Run]) -> Comparison:
         same_model=tuple((one.name, other.name) for one, other in _of_one_model(runs)),
         notices=tuple(_notice(one, other) for one, other in _of_one_model(runs)),
     )
+
+
+def standings(runs: Sequence[Run]) -> tuple[Standing, ...]:
+    """`Comparison.standings` alone, which takes a small part of the time.
+
+    Raises:
+        InputError: see `compare`.
+    """
+    _, questions, tables, overall = _tested(runs)
+    return tuple(_standings(tables, questions, overall))
+
+
+def _tested(
+    runs: Sequence[Run],
+) -> tuple[list[tuple[str, str]], Questions, dict[tuple[str, str], _Table], list[Difference]]:
+    """What all runs measured, by setting and measure, with the differences of every pair: one Holm family."""
+    _check(runs)
+    warn_of_similarities(runs)
+    measured = [
+        (setting, name)
+        for setting, names in runs[0].result.summary.items()
+        for name in names
+        if all(name in run.result.summary.get(setting, {}) for run in runs)
+    ]
+    if not measured:
+        raise InputError("the runs have no setting and measure in common; run them with the same settings")
+    questions = Questions.of(runs[0].ranks)
+    tables = {what: _Table.of(runs, questions, *what) for what in measured}
+    pairs = combinations(range(len(runs)), 2)
+    overall = [
+        d for pair in pairs for d in _differences(tables, questions, pair, [(*w, _EVERY, _EVERY) for w in measured])
+    ]
+    return measured, questions, tables, _adjusted(overall)
 
 
 def _of_one_model(runs: Sequence[Run]) -> list[tuple[Run, Run]]:

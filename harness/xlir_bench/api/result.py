@@ -17,6 +17,7 @@ from xlir_bench.errors import InputError
 from xlir_bench.files import alone_in
 from xlir_bench.results import (
     Bias,
+    choose,
     claim,
     distinct_names,
     find_results,
@@ -171,7 +172,8 @@ class Result:
             output: folder of results.
 
         Returns:
-            The result's file, `OUTPUT/MODEL/SUITE.json`.
+            The result's file: `OUTPUT/MODEL/SUITE.json`, or one with languages, settings and digits in its name where
+            that is a fuller result.
 
         Raises:
             InputError: a file is at its path that this release cannot read as a result.
@@ -181,7 +183,7 @@ class Result:
         of_model = folder / self.stored.model.name
         check_writable(of_model)
         with alone_in(of_model):
-            path = claim(folder, self.stored.model.name, self.stored.suite)
+            path = claim(folder, self.stored)
             remove_unfinished_at(path)
             save_at(path, self.stored, self.ranks, self._sample)
         page_of(folder)
@@ -307,35 +309,57 @@ def load(*places: str | Path) -> Results:
     return Results([_read(path) for path in find_results([as_path(place, "a result's place") for place in places])])
 
 
-def results_of(given: AnyResults, suite: str | None = None, *, one_suite: bool = False) -> list[Result]:
+def results_of(given: AnyResults) -> list[Result]:
     """The results that an argument names: `Result`s, files, folders, or a list of these.
 
+    Raises:
+        InputError: it is none of these.
+        MissingResourceError, InputError: see `load`.
+    """
+    return [one if isinstance(one, Result) else _read(one) for one in _named(given)]
+
+
+def results_of_one_suite(
+    given: AnyResults, suite: str | None = None, languages: Sequence[str] | None = None
+) -> list[Result]:
+    """The results on one suite that an argument names, of each model the fullest that all models have.
+
     Args:
-        given: the argument.
-        suite: only those of the suite of this name; results of others are not read.
-        one_suite: whether they must be of one suite.
+        given: see `results_of`; results on other suites are not read.
+        suite: the suite's name, with digits of the data where several collections have it.
+        languages: see `results.choose`.
 
     Raises:
-        InputError: it is none of these; or there are results of several suites or none of `suite`, see `one_suite`.
+        InputError: see `results_of`; or there are results on several suites, or none on `suite` or `languages`.
         MissingResourceError, InputError: see `load`.
     """
     there = list(_named(given))
-    if not one_suite:
-        return [one if isinstance(one, Result) else _read(one) for one in there]
-    references = [one.stored.suite if isinstance(one, Result) else load_result(one).suite for one in there]
-    names = distinct_names(references)
-    if suite is None and len(set(names)) > 1:
-        raise InputError(f"the results are of several suites ({', '.join(sorted(set(names)))}): give --suite")
     if not there:
         raise InputError("there are no results")
-    asked = [suite in (None, name, of.name) for name, of in zip(names, references, strict=True)]
-    found = {name for name, chosen in zip(names, asked, strict=True) if chosen}
-    if not found:
+    stored = [one.stored if isinstance(one, Result) else load_result(one) for one in there]
+    names = distinct_names([one.suite for one in stored])
+    asked = [at for at, one in enumerate(stored) if suite in (None, one.suite.name, names[at])]
+    if not asked:
         raise InputError(f"no result of suite {suite!r}; there are results of {', '.join(sorted(set(names)))}")
+    models: dict[str, list[int]] = {}
+    for at in asked:
+        models.setdefault(stored[at].model.name, []).append(at)
+    sides = [[(place_of(there[at]), stored[at]) for at in side] for side in models.values()]
+    of_sides = zip(models.values(), choose(sides, languages), strict=True)
+    asked = sorted(side[place] for side, kept in of_sides for place in kept)
+    found = {names[at] for at in asked}
+    if suite is None and len(found) > 1:
+        raise InputError(f"the results are of several suites ({', '.join(sorted(found))}): give --suite")
     if len(found) > 1:
         raise InputError(f"the results of {suite} are on different data: give --suite {' or '.join(sorted(found))}")
-    chosen = [one for one, is_asked in zip(there, asked, strict=True) if is_asked]
+    chosen = [there[at] for at in asked]
     return [one if isinstance(one, Result) else _read(one) for one in chosen]
+
+
+def place_of(one: Result | Path) -> str:
+    """What to call a result in a message: its file, or what it is of."""
+    path = one.path if isinstance(one, Result) else one
+    return str(path) if path is not None else repr(one)
 
 
 def _named(given: AnyResults) -> Iterator[Result | Path]:

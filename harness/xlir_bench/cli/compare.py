@@ -20,21 +20,26 @@ if TYPE_CHECKING:
 @click.command("compare")
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--suite", help="Only results of this suite, where a folder holds several.")
+@options.measured_languages
 @options.as_json
 @click.option("--latex", "as_latex", is_flag=True, help="Tables for a paper on stdout (booktabs).")
-def command(results: tuple[Path, ...], suite: str | None, as_json: bool, as_latex: bool) -> None:
+def command(
+    results: tuple[Path, ...], suite: str | None, languages: tuple[str, ...] | None, as_json: bool, as_latex: bool
+) -> None:
     """Compare encoders by the ranks that their runs left; nothing is encoded.
 
     RESULTS are two or more result files, or folders that hold them at any depth. Each pair is compared, the earlier as
     A and the later as B: difference B - A, its 95 % interval, and p, adjusted over the table. The unit is the question
     with all its language versions.
+
+    Of an encoder's results on one suite with other languages, settings or measures, the fullest that all have is taken.
     """
     from xlir_bench.api.reports import compare
     from xlir_bench.errors import InputError
 
     if as_json and as_latex:
         raise InputError("give --json or --latex, not both")
-    comparison = compare(results, suite=suite)
+    comparison = compare(results, suite=suite, languages=languages)
     if as_json:
         click.echo(json.dumps(comparison.as_dict(), ensure_ascii=False, allow_nan=False))
     elif as_latex:

@@ -43,14 +43,21 @@ class _Depth(click.ParamType[int]):
     type=click.Path(path_type=Path),
     help="File, or for mteb and trec a folder. CSV, LaTeX and JSON go to stdout without it.",
 )
+@options.measured_languages
 @click.option("--settings", type=options.Listed(SETTINGS), help="trec: only these, e.g. monolingual.")
 @click.option("--depth", type=_Depth(), help="trec: leave out what is ranked below it.  [default: all]")
 def command(
-    results: tuple[Path, ...], form: str, output: Path | None, settings: tuple[str, ...] | None, depth: int | None
+    results: tuple[Path, ...],
+    form: str,
+    output: Path | None,
+    languages: tuple[str, ...] | None,
+    settings: tuple[str, ...] | None,
+    depth: int | None,
 ) -> None:
     """Write results in a form that other programs read.
 
-    RESULTS are result files, or folders that hold them at any depth.
+    RESULTS are result files, or folders that hold them at any depth. Of a model's results on one suite with other
+    languages, settings or measures, the fullest is written.
 
     mteb: TaskResult files that mteb.ResultCache(OUTPUT) loads. trec: a run and judgements per row, which trec_eval and
     ir_measures score as the result says. csv, parquet: one row per score. latex: a table of means per suite. json: the
@@ -60,7 +67,7 @@ def command(
     """
     from xlir_bench.results import exchange
 
-    entries = exchange.read_entries(results)
+    entries = exchange.read_entries(results, languages)
     if output is None and form in (*_FOLDERS, "parquet"):
         raise InputError(f"--format {form} needs --output, a {'file' if form == 'parquet' else 'folder'}")
     if output is not None and output.is_dir() != (form in _FOLDERS) and output.exists():

@@ -39,6 +39,7 @@ def _print_policy(context: click.Context, parameter: click.Parameter, value: boo
 )
 @click.option("--policy", type=click.Path(dir_okay=False, path_type=Path), help="YAML.  [default: the one shipped]")
 @click.option("--junit", "junit_file", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML there.")
+@options.measured_languages
 @options.as_json
 @click.option(
     "--print-policy",
@@ -55,13 +56,15 @@ def command(
     baseline: Path,
     policy: Path | None,
     junit_file: Path | None,
+    languages: tuple[str, ...] | None,
     as_json: bool,
 ) -> None:
     """Say whether a candidate is worse than a baseline, beyond a budget and beyond chance.
 
     CANDIDATE is a result file, or a folder of results of one encoder. Nothing is encoded: the ranks of both runs are
     compared. A check fails where the loss passes its budget and the paired test over questions says that it is real,
-    where a figure is past its floor, or where the candidate lacks it.
+    where a figure is past its floor, or where the candidate lacks it. Of results on one suite with other languages,
+    settings or measures, the baseline's fullest is taken, and the candidate must have the like.
 
     On GitHub Actions failures are annotated and the step gets a summary.
 
@@ -71,7 +74,7 @@ def command(
     from xlir_bench.files import replacing
     from xlir_bench.gating import junit
 
-    report = gate(candidate, baseline, policy)
+    report = gate(candidate, baseline, policy, languages=languages)
     if junit_file is not None:
         with replacing(junit_file) as temporary:
             temporary.write_text(junit(report), encoding="utf-8")

@@ -100,6 +100,9 @@ data: Decorator = click.option(
     help="Folder searched first for a suite's files, as DIR/SUITE/ or DIR/ itself.  [env: XLIR_BENCH_DATA]",
 )
 languages: Decorator = click.option("--languages", type=Listed(), help="Only these, e.g. ar,de,en.")
+measured_languages: Decorator = click.option(
+    "--languages", type=Listed(), help="Results on exactly these, e.g. de,en.  [default: on the most there are]"
+)
 _SIDES: tuple[Decorator, ...] = (
     click.option("--query-language", metavar="CODE", help="Of a folder whose documents are in another language."),
     click.option("--document-language", type=Listed(), help="Of the documents there; several need a field `language`."),
@@ -124,37 +127,42 @@ def count(name: str, default: int, meaning: str) -> Decorator:
 
 
 @contextmanager
-def noted(failures: dict[str, XlirError], suite: str) -> Iterator[None]:
-    """Note what stops a suite, so that the next one has its turn.
+def noted(failures: dict[str, XlirError], name: str) -> Iterator[None]:
+    """Note what stops a suite or a model, so that the next one has its turn.
 
     Args:
-        failures: suite -> what stopped it; is added to.
-        suite: the suite's name.
+        failures: name -> what stopped it; is added to.
+        name: of the suite or the model.
     """
     try:
         yield
     except XlirError as error:
-        failures[suite] = error
+        failures[name] = error
     except Exception as error:
-        failures[suite] = explained(error)
+        failures[name] = explained(error)
 
 
-def report_failures(failures: Mapping[str, XlirError], suites: int) -> None:
-    """Name the suites that failed. One that was alone speaks for itself; of several the first gives the exit code.
+def report_failures(failures: Mapping[str, XlirError], number: int, what: str = "suites") -> None:
+    """Name what failed. What was alone speaks for itself; of several the highest exit code is the command's.
+
+    Args:
+        failures: name of what failed -> what stopped it.
+        number: how many there were, failed or not.
+        what: they are.
 
     Raises:
         XlirError: there are failures.
     """
     if not failures:
         return
-    first = next(iter(failures.values()))
-    if suites == 1:
-        raise first
+    if number == 1:
+        raise next(iter(failures.values()))
     for name, error in failures.items():
         show_traceback(error)
         click.echo(f"failed: {name}: {' '.join(str(error).split())}", err=True)
-    raise type(first)(
-        f"{len(failures)} of {suites} suites failed: {', '.join(failures)}; the others are finished"
+    worst = max(failures.values(), key=lambda error: error.exit_code)
+    raise type(worst)(
+        f"{len(failures)} of {number} {what} failed: {', '.join(failures)}; the others are finished"
     ) from None
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from xlir_bench.analysis import Standing
+    from xlir_bench.api.result import Result
     from xlir_bench.encoders.plan import Plan
-    from xlir_bench.results import Result
+    from xlir_bench.results import Result as StoredResult
 
 
 def print_means(asked: tuple[str, ...], summaries: dict[str, dict[str, dict[str, float]]]) -> None:
@@ -26,14 +29,8 @@ def print_means(asked: tuple[str, ...], summaries: dict[str, dict[str, dict[str,
                 click.echo(f"  {setting}: {shown}", err=True)
 
 
-def print_plan(suite: str, plan: Plan, as_json: bool) -> None:
+def print_plan(suite: str, plan: Plan) -> None:
     """How much a run has to do."""
-    from dataclasses import asdict
-    from json import dumps
-
-    if as_json:
-        click.echo(dumps({"suite": suite, **asdict(plan)}))
-        return
     tokens = "unknown" if plan.tokens is None else f"{plan.tokens:,}"
     seconds = "not timed" if plan.seconds is None else f"about {plan.seconds:,.0f} s"
     speed = f" ({plan.texts_per_s:,.0f} texts/s)" if plan.texts_per_s else ""
@@ -45,7 +42,7 @@ def print_plan(suite: str, plan: Plan, as_json: bool) -> None:
     )
 
 
-def print_summary(result: Result) -> None:
+def print_summary(result: StoredResult) -> None:
     """The means over the rows of each setting."""
     from rich.console import Console
     from rich.table import Table
@@ -63,11 +60,37 @@ def print_summary(result: Result) -> None:
     Console().print(table)
 
 
+def print_standings(results: Sequence[Result], standings: Sequence[Standing]) -> None:
+    """One table of several models on a suite: a row for each, the best of a column marked, and letters by the tests."""
+    from rich.console import Console
+
+    from xlir_bench.cli.tables import plain_table
+
+    cells = {(s.encoder, s.setting, s.measure): s for s in standings}
+    columns = list(dict.fromkeys((s.setting, s.measure) for s in standings))
+    best = {column: next(s.mean for s in standings if (s.setting, s.measure) == column) for column in columns}
+    suite = results[0].stored.suite
+    table = plain_table(
+        ("model", *(f"{setting} {measure}" for setting, measure in columns)),
+        f"{suite.name} ({' '.join(suite.languages)}): means over rows; * best; models with a letter in common are not "
+        "told apart",
+    )
+    for result in results:
+        row = [cells[result.model, *column] for column in columns]
+        marks = ("*" if s.mean == best[column] else "" for s, column in zip(row, columns, strict=True))
+        table.add_row(
+            result.model, *(f"{mark}{_figure(s.mean)} {s.groups}" for s, mark in zip(row, marks, strict=True))
+        )
+    console = Console()
+    console.print()
+    console.print(table)
+
+
 def _figure(value: float) -> str:
     return f"{value:.4f}" if abs(value) <= 1 else f"{value:,.1f}"
 
 
-def print_abridged(result: Result) -> None:
+def print_abridged(result: StoredResult) -> None:
     """Say on stderr of how many texts the model did not read everything."""
     plurals = {"query": "queries", "document": "documents"}
     meanings = {"empty": "without text, not sent, with a zero vector", "cut": "cut at the model's greatest length"}

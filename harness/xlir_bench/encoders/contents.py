@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import get_args
 
 from xlir_bench.encoders.cache import StoredAs, VectorCache
+from xlir_bench.encoders.display import display_id
 from xlir_bench.encoders.protocol import Role
 from xlir_bench.encoders.vector_files import (
     FINGERPRINT,
@@ -205,7 +206,8 @@ def _described(folder: Path) -> StoredModel:
 
 
 def _is_called(model: StoredModel, wanted: str) -> bool:
-    return wanted in {model.id, model.name} or (len(wanted) >= 8 and model.fingerprint.startswith(wanted))
+    called = {model.id, model.name} & {wanted, display_id(wanted)}
+    return bool(called) or (len(wanted) >= 8 and model.fingerprint.startswith(wanted))
 
 
 def _remove(folder: Path, outdated: bool) -> bool:

@@ -29,6 +29,7 @@ from xlir_bench.encoders.checkpoint import (
     prompts_of,
 )
 from xlir_bench.encoders.cutting import Cut
+from xlir_bench.encoders.display import display_id
 from xlir_bench.encoders.embeddings_api import Endpoint
 from xlir_bench.encoders.identity import VectorFields, digest_of, identified, rounded
 from xlir_bench.encoders.protocol import FULL_ROUNDING, LanguageSupport, Model, ModelInfo
@@ -172,21 +173,25 @@ def _of_scheme(asked: _Asked) -> Model | None:
 
 
 def _at_place(asked: _Asked) -> Model | None:
-    """A folder, a file of vectors or a factory, if the id is the place of one."""
+    """A folder, a file of vectors or a factory, if the id is the place of one; called by its name and not its place."""
     path = Path(asked.model_id)
-    named = replace(asked, name=f"{_safe(path.resolve().name)}-{{fingerprint}}")
+    called = path.resolve().name
+    named = replace(asked, name=f"{_safe(called)}-{{fingerprint}}")
     if asked.model_id and path.is_dir():
         if (path / MANIFEST).is_file():
-            return _declared(named, path)
-        return _load(named, _Checkpoint(path, _kind(path, str(path)), origin=_origin(path)))
-    if path.suffix in precomputed.SUFFIXES and path.is_file():
-        return _precomputed(named, path, Settings())
-    if match := _FACTORY.fullmatch(asked.model_id):
+            return _declared(asked, path)
+        found = _load(named, _Checkpoint(path, _kind(path, str(path)), origin=_origin(path)))
+    elif path.suffix in precomputed.SUFFIXES and path.is_file():
+        found = _precomputed(named, path, Settings())
+    elif match := _FACTORY.fullmatch(asked.model_id):
         from xlir_bench.encoders import factory
 
         settings = _in_force(asked, Settings(), "factory")
-        return factory.load(asked.model_id, match["place"], match["name"], asked.device, settings)
-    return None
+        found = factory.load(asked.model_id, match["place"], match["name"], asked.device, settings)
+        called = display_id(asked.model_id)
+    else:
+        return None
+    return replace(found, info=replace(found.info, id=called))
 
 
 def _in_force(asked: _Asked, declared: Settings, adapter: str, device: str = "cpu") -> Settings:
@@ -218,6 +223,7 @@ def _declared(asked: _Asked, folder: Path) -> Model:
 
     path = folder / MANIFEST
     declared = manifest.read(path)
+    asked = replace(asked, name=asked.name or f"{_safe(declared.name)}-{{fingerprint}}")
     asked = replace(asked, language_support=declared.languages.language_support())
     model = _of_source(asked, declared, folder)
     details: dict[str, Any] = {
@@ -231,7 +237,7 @@ def _declared(asked: _Asked, folder: Path) -> Model:
         details["audits"] = [read_audit(folder / name).summary() for name in declared.audits]
     if declared.unaudited:
         details["unaudited"] = list(declared.unaudited)
-    info = replace(model.info, details={**model.info.details, **details})
+    info = replace(model.info, id=declared.name, details={**model.info.details, **details})
     return replace(model, info=info)
 
 
@@ -239,7 +245,9 @@ def _of_source(asked: _Asked, declared: Manifest, folder: Path) -> Model:
     source, settings = declared.source, declared.settings()
     if declared.adapter == bm25.NAME:
         _in_force(asked, settings, bm25.NAME)
-        return bm25.load(asked.model_id, asked.language_support)
+        index = bm25.load(asked.model_id, asked.language_support)
+        name = asked.name.replace("{fingerprint}", index.info.fingerprint[:8])
+        return replace(index, info=replace(index.info, name=name))
     if source.mteb is not None:
         return _from_mteb(asked, source.mteb, source.revision, settings)
     if source.server is not None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pandas as pd
@@ -16,6 +17,9 @@ from xlir_bench.leaderboard.wording import lower_is_better
 from xlir_bench.results import Result, SuiteReference
 
 SETTINGS = ("monolingual", "cross-lingual", "multilingual")
+_MOST_LISTED = 6
+"""Languages that the name of a table lists; of more it says the number."""
+
 _RANKED_BY = ("multilingual", "cross-lingual", "monolingual")
 
 
@@ -29,6 +33,7 @@ class Section:
         entrants: one per encoder, newest run only, the best first.
         superseded: older runs of the same encoders, which are left out.
         stale: whether it is of another revision of the data than the newest.
+        edition: what tells it from others of its suite's name: the version, languages where those differ, data.
     """
 
     anchor: str
@@ -36,6 +41,7 @@ class Section:
     entrants: tuple[Entrant, ...]
     superseded: tuple[Entrant, ...]
     stale: bool = False
+    edition: str = ""
 
     @cached_property
     def results(self) -> tuple[Result, ...]:
@@ -83,7 +89,7 @@ def sections(entrants: Sequence[Entrant]) -> tuple[Section, ...]:
             joined = ours.get((task_suite(entrant) or "", entrant.result.suite.languages))
             own = joined is None or entrant.stale
             groups.setdefault(_key(entrant) if own or joined is None else joined, []).append(entrant)
-    made = [_section(key, members) for key, members in groups.items()]
+    made = _with_editions([_section(key, members) for key, members in groups.items()])
     extent: dict[str, tuple[int, int]] = {}
     for one in made:
         own_extent = (-len(settings_of(one.results)), -len(one.suite.languages))
@@ -95,6 +101,30 @@ def sections(entrants: Sequence[Entrant]) -> tuple[Section, ...]:
         return one.stale, one.published, *named, -suite.version, -len(one.entrants), one.anchor
 
     return tuple(sorted(made, key=place))
+
+
+def _with_editions(made: Sequence[Section]) -> list[Section]:
+    """The sections, each with as much in `edition` as tells it from the others of its suite's name."""
+    named = [_edition(one.suite) for one in made]
+    for more in (languages_in_words, lambda suite: f"data {suite.fingerprint[:8]}"):
+        times = Counter((one.suite.name, edition) for one, edition in zip(made, named, strict=True))
+        named = [
+            f"{edition}, {more(one.suite)}" if times[one.suite.name, edition] > 1 else edition
+            for one, edition in zip(made, named, strict=True)
+        ]
+    return [replace(one, edition=edition) for one, edition in zip(made, named, strict=True)]
+
+
+def _edition(suite: SuiteReference) -> str:
+    if suite.version:
+        return f"version {suite.version}"
+    return f"data {suite.fingerprint[:8]}" if suite.fingerprint else "unknown revision"
+
+
+def languages_in_words(suite: SuiteReference) -> str:
+    """The codes of a suite's languages, or how many there are."""
+    codes = suite.languages
+    return " ".join(codes) if len(codes) <= _MOST_LISTED else f"{len(codes)} languages"
 
 
 _Key = tuple[str, int, str, tuple[str, ...]]

@@ -164,8 +164,7 @@ def _payload(section: Section, table: Table) -> dict[str, Any]:
     return {
         "id": section.anchor,
         "name": section.suite.name,
-        "version": section.suite.version,
-        "data": section.suite.fingerprint[:8],
+        "edition": section.edition,
         "stale": section.stale,
         "published": section.published,
         "page": page_of(section),
@@ -189,8 +188,7 @@ def compare_payload(
         suites.append(
             {
                 "name": section.suite.name,
-                "version": section.suite.version,
-                "data": section.suite.fingerprint[:8],
+                "edition": section.edition,
                 "stale": section.stale,
                 "page": page_of(section),
                 "columns": [

@@ -18,7 +18,9 @@ from xlir_bench.leaderboard.pairwise import Pairwise
 from xlir_bench.leaderboard.roster import Participant
 from xlir_bench.leaderboard.table import Cell, zero_shot_in
 from xlir_bench.leaderboard.wording import Label, decimals, magnitude, measure_name, number, ordered_labels
+from xlir_bench.results import Question, Result
 from xlir_bench.submissions import ZeroShot
+from xlir_bench.suites import find, shipped
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -175,7 +177,25 @@ def command(entrant: Entrant) -> str:
     model, suite = entrant.result.model.id, entrant.result.suite.name
     if entrant.task is not None:
         model, suite = f"mteb:{model}", task_suite(entrant) or f"mteb:{entrant.task[0]}"
-    return f"xlir-bench run {shlex.quote(model)} --suite {shlex.quote(suite)}"
+    narrowed = _narrowed(entrant.result) if entrant.task is None else ""
+    return f"xlir-bench run {shlex.quote(model)} --suite {shlex.quote(suite)}{narrowed}"
+
+
+def _narrowed(result: Result) -> str:
+    """The options of a result on a part of a shipped suite, or with other measures."""
+    if result.suite.name not in shipped():
+        return ""
+    suite = find(result.suite.name)
+    asked = Question.of(result).settings
+    usual = {str(setting): frozenset(names) for setting, names in {**suite.optional_settings, **suite.settings}.items()}
+    options = {
+        "languages": result.suite.languages if set(result.suite.languages) != set(suite.languages) else (),
+        "settings": tuple(asked) if set(asked) != set(suite.settings) else (),
+        "measures": sorted(next(iter(asked.values()), ()))
+        if len(set(asked.values())) == 1 and any(names != usual.get(setting) for setting, names in asked.items())
+        else (),
+    }
+    return "".join(f" --{name} {shlex.quote(','.join(values))}" for name, values in options.items() if values)
 
 
 def _means(entrant: Entrant, position: int, tests: Pairwise) -> list[Mean]:

@@ -53,7 +53,7 @@ def feed(sections: Sequence[Section], roster: Roster, built: datetime, address: 
         _text(entry, "summary", "Figures that were published elsewhere and are marked as such.")
     for moment, section, entrant in entries[:MOST_ENTRIES]:
         participant = roster[entrant.encoder]
-        suite = f"{section.suite.name} version {section.suite.version}"
+        suite = f"{section.suite.name} {section.edition}"
         identity = f"{entrant.encoder} {section.anchor} {entrant.result.created}"
         entry = _entry(root, identity, f"{participant.title} on {suite}", moment)
         _link(entry, "alternate", f"{base}pages/{participant.page}#{section.anchor}")

@@ -12,7 +12,7 @@ from xlir_bench.analysis import following
 from xlir_bench.encoders.manifest import FILE as MANIFEST
 from xlir_bench.errors import InputError, MissingResourceError, XlirError, printable
 from xlir_bench.leaderboard.entrant import Entrant, Gathered, imported, measured
-from xlir_bench.results import Result, find_results, impossible, load_ranks, load_result, ranks_path
+from xlir_bench.results import Question, Result, find_results, impossible, load_ranks, load_result, ranks_path
 from xlir_bench.submissions import load
 from xlir_bench.submissions.imported import FILE as IMPORTED
 from xlir_bench.submissions.submission import CARD
@@ -74,7 +74,32 @@ def gather(places: Sequence[Path], *, analysis: bool = True) -> Gathered:
             f"no result in {listed}; make one with `xlir-bench run MODEL_ID --output DIR`"
             + (f" ({len(problems)} submissions could not be used: {problems[0]})" if problems else "")
         )
-    return Gathered(tuple(entrants), tuple(alignments), tuple(problems), tuple(refused))
+    shown, narrower = _fullest(entrants)
+    return Gathered(tuple(shown), tuple(alignments), (*problems, *narrower), tuple(refused))
+
+
+def _fullest(entrants: Sequence[Entrant]) -> tuple[list[Entrant], list[str]]:
+    """Of an encoder's results on the same data the runs of the most settings and measures, and a line for each other.
+
+    Results on other languages stand in a table of their own.
+    """
+    best: dict[tuple[object, ...], Question] = {}
+    asked = [Question.of(entrant.result) for entrant in entrants]
+    ranks = [(question.figures, entrant.result.created) for question, entrant in zip(asked, entrants, strict=True)]
+    for at in sorted(range(len(entrants)), key=ranks.__getitem__):
+        best[entrants[at].encoder, entrants[at].result.suite] = asked[at]
+    shown, lines = [], []
+    for question, entrant in zip(asked, entrants, strict=True):
+        fuller = best[entrant.encoder, entrant.result.suite]
+        if entrant.origin == "imported" or question == fuller:
+            shown.append(entrant)
+        else:
+            place = entrant.path.name if entrant.path is not None else "a result"
+            lines.append(
+                f"{entrant.result.model.name}: {place} ({question.in_words()}): the page shows another result on the "
+                f"same data ({fuller.in_words()})"
+            )
+    return shown, lines
 
 
 def _submissions(place: Path) -> list[Path]:

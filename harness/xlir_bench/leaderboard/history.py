@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from xlir_bench.leaderboard.collect import Section, leading_column
+from xlir_bench.leaderboard.collect import Section, languages_in_words, leading_column
 from xlir_bench.leaderboard.encoder_view import cell
 from xlir_bench.leaderboard.entrant import Entrant
 from xlir_bench.leaderboard.roster import Roster
@@ -22,6 +22,7 @@ class Run:
     created: str
     harness: str
     suite: str
+    languages: str
     data: str
     fingerprint: str
     value: Cell
@@ -89,6 +90,7 @@ def _runs(results: Sequence[Result], setting: str, measure: str) -> list[Run]:
                 created=result.created,
                 harness=result.harness.get("version", "unknown"),
                 suite=str(result.suite.version),
+                languages=languages_in_words(result.suite),
                 data=result.suite.fingerprint[:8],
                 fingerprint=result.model.fingerprint[:8],
                 value=cell(value, places, (result.intervals or {}).get(setting, {}).get(measure)),

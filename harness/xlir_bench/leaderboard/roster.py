@@ -58,7 +58,7 @@ def roster(sections: Sequence[Section]) -> Roster:
             found[entrant.encoder].append((section, entrant))
         for entrant in section.superseded:
             earlier[entrant.encoder].append(entrant)
-    names = {key: _name(entrants[0][1]) for key, entrants in found.items()}
+    names = {key: entrants[0][1].result.model.id for key, entrants in found.items()}
     times = Counter(names.values())
     order = sorted(found, key=lambda key: (key[0] != "measured", names[key].lower(), key))
     made: Roster = {}
@@ -69,14 +69,8 @@ def roster(sections: Sequence[Section]) -> Roster:
     return made
 
 
-def _name(entrant: Entrant) -> str:
-    """A folder or a file of somebody's disk is called by its short name: where it lay says nothing to a reader."""
-    model = entrant.result.model
-    return model.name if model.id.startswith(("/", "./", "../", "~")) else model.id
-
-
 def _distinction(entrant: Entrant) -> str:
     model = entrant.result.model
     if entrant.origin == "imported":
         return (model.revision or "")[: 40 if " " in (model.revision or "") else 12]
-    return model.name if model.name != _name(entrant) else model.fingerprint[:8]
+    return model.name if model.name != model.id else model.fingerprint[:8]

@@ -22,6 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from xlir_bench import resources
+from xlir_bench.encoders.display import display_id
 from xlir_bench.errors import InputError
 from xlir_bench.files import alone_in, remove_files, remove_unfinished, replacing
 from xlir_bench.leaderboard import colour, data
@@ -229,7 +230,7 @@ class Site:
 
     def _alignment(self, entrant: Entrant, section: Section) -> Mapping[str, Any] | None:
         wanted = entrant.result.model.id, section.suite.name
-        found = (one for one in self.alignments if (one.get("model"), one.get("suite")) == wanted)
+        found = (one for one in self.alignments if (display_id(str(one.get("model"))), one.get("suite")) == wanted)
         return next(found, None) if entrant.origin == "measured" else None
 
 

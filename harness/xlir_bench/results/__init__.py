@@ -1,6 +1,7 @@
 """Results: what a run found, and where it is kept."""
 
-from xlir_bench.results.places import claim, distinct_names, name_of_data
+from xlir_bench.results.places import check_places, claim, distinct_names, name_of_data, stored_results
+from xlir_bench.results.question import Question, is_as_full, selected
 from xlir_bench.results.schema import (
     Bias,
     Interval,
@@ -12,6 +13,7 @@ from xlir_bench.results.schema import (
     ZeroShotStatement,
     impossible,
 )
+from xlir_bench.results.selection import choose
 from xlir_bench.results.store import (
     find_results,
     judged_path,
@@ -30,16 +32,20 @@ __all__ = [
     "Bias",
     "Interval",
     "ModelReference",
+    "Question",
     "Result",
     "Score",
     "SuiteReference",
     "Timing",
     "ZeroShot",
     "ZeroShotStatement",
+    "check_places",
+    "choose",
     "claim",
     "distinct_names",
     "find_results",
     "impossible",
+    "is_as_full",
     "judged_path",
     "leaders_path",
     "load_ranks",
@@ -51,6 +57,8 @@ __all__ = [
     "sample_path",
     "save",
     "save_at",
+    "selected",
+    "stored_results",
     "zero_shot",
     "zero_shot_on",
 ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from xlir_bench.encoders.display import display_id
 from xlir_bench.encoders.protocol import Similarity
 
 SCHEMA_VERSION = 1
@@ -45,6 +46,12 @@ class ModelReference(_Part):
         description="how vectors were compared; None for a model without vectors, and in results of releases that did "
         "not state it",
     )
+
+    @field_validator("id")
+    @classmethod
+    def _no_path(cls, model_id: str) -> str:
+        """Results of earlier releases, and of strangers, may hold a path of somebody's machine."""
+        return display_id(model_id)
 
 
 class Timing(_Part):

@@ -12,7 +12,7 @@ from xlir_bench.encoders.audited import AuditRecord, read_audit
 from xlir_bench.encoders.manifest import FILE as MANIFEST
 from xlir_bench.encoders.manifest import Manifest
 from xlir_bench.errors import InputError, printable
-from xlir_bench.results import name_of_data, ranks_path
+from xlir_bench.results import Question, name_of_data, ranks_path
 from xlir_bench.results.exchange import Entry
 from xlir_bench.results.zero_shot import audit_of, zero_shot
 from xlir_bench.submissions.skeleton import TO_WRITE
@@ -147,7 +147,7 @@ def _results(submission: Submission) -> Iterator[Finding]:
 def _result(submission: Submission, entry: Entry) -> Iterator[tuple[Severity, str]]:
     result = entry.result
     suite = result.suite
-    if entry.path.stem not in {suite.name, name_of_data(suite)}:
+    if entry.path.stem not in {suite.name, name_of_data(suite), Question.of(result).file_name()}:
         yield "error", f"is a result on {printable(suite.name)!r}; name it after its suite"
     if not entry.has_ranks:
         yield "error", f"{ranks_path(entry.path).name} is not beside it, so that no figure can be checked; copy it too"

@@ -10,6 +10,7 @@ from pathlib import Path
 from xlir_bench.errors import MissingResourceError
 from xlir_bench.results.places import distinct_names
 from xlir_bench.results.schema import Result
+from xlir_bench.results.selection import choose
 from xlir_bench.results.store import find_results, load_ranks, load_result, ranks_path
 from xlir_bench.retrieval import RankTable
 
@@ -67,17 +68,30 @@ class Entry:
         return safe_name(model.revision or model.fingerprint[:16] or "none")
 
 
-def read_entries(places: Sequence[Path]) -> list[Entry]:
-    """The results in files and folders, in order.
+def read_entries(places: Sequence[Path], languages: Sequence[str] | None = None) -> list[Entry]:
+    """The results in files and folders, in order, of each model and suite the fullest; see `results.choose`.
+
+    Args:
+        places: files and folders.
+        languages: only results on exactly these.
 
     Raises:
         MissingResourceError: there is none.
-        InputError: a file is no result.
+        InputError: a file is no result; or a model has none on these languages.
     """
     paths = find_results(places)
-    results = [load_result(path) for path in paths]
-    names = distinct_names([result.suite for result in results])
-    return [Entry(*found) for found in zip(results, paths, names, strict=True)]
+    read = [load_result(path) for path in paths]
+    models: dict[str, list[int]] = {}
+    for at, result in enumerate(read):
+        models.setdefault(result.model.name, []).append(at)
+    kept = (
+        side[place]
+        for side in models.values()
+        for place in choose([[(str(paths[at]), read[at]) for at in side]], languages)[0]
+    )
+    chosen = sorted(kept)
+    names = distinct_names([read[at].suite for at in chosen])
+    return [Entry(read[at], paths[at], name) for at, name in zip(chosen, names, strict=True)]
 
 
 def safe_name(name: str) -> str:
