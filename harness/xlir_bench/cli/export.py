@@ -102,7 +102,7 @@ def command(
             },
         },
     )
-    choice = Choice(suites, settings, languages, _display_names(names), by_language, show)
+    choice = Choice(suites, settings, languages, options.display_names(names), by_language, show)
     entries = exchange.read_entries(results)
     if output is None and form in (*_FOLDERS, "parquet"):
         raise InputError(f"--format {form} needs --output, a {'file' if form == 'parquet' else 'folder'}")
@@ -144,16 +144,6 @@ def _refuse_options(form: str, options_of: Mapping[str, Mapping[str, object]]) -
         for option, value in given.items():
             if value not in (None, False, ()) and form not in forms.split(" and "):
                 raise InputError(f"{option} is an option of --format {forms}: leave it out")
-
-
-def _display_names(names: tuple[str, ...]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for written in names:
-        name, equals, shown = written.partition("=")
-        if not equals or not name or not shown.strip():
-            raise InputError(f"--name {written}: write NAME=SHOWN, such as xquad-r=XQuAD-R")
-        found[name] = shown
-    return found
 
 
 def _verified(entry: Entry, *, analysis: bool) -> Entry:
