@@ -243,7 +243,7 @@ def _draw(chart: Any, colours: _Colours | None = None) -> str:  # noqa: ANN401  
         "padding": {"left": 16, "right": 90, "top": 8, "bottom": 8} if embedded else 12,
         "text": {"font": font, "color": ink},
     }
-    return str(vl_convert.vegalite_to_svg({**chart.to_dict(), "config": config}))
+    return str(vl_convert.vegalite_to_svg({**chart.to_dict(validate=False), "config": config}))
 
 
 def _named(svg: str, names: Mapping[int, str], links: Mapping[int, str], title: str) -> Markup:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from xlir_bench.errors import printable
 from xlir_bench.languages import known
 from xlir_bench.leaderboard import charts
 from xlir_bench.leaderboard.chart_files import letters_without_font
@@ -73,14 +72,14 @@ class SettingView:
     anchor: str
     table: Table
     strips: Strips | None
-    maps: tuple[tuple[Participant, HeatMap, ChartFiles | None], ...]
+    maps: tuple[tuple[Participant, HeatMap], ...]
     scale: Scale | None
     charts: tuple[Chart, ...]
 
     @property
     def files(self) -> list[ChartFiles]:
         """Of all of its drawings."""
-        return [chart.files for chart in self.charts] + [files for *_, files in self.maps if files is not None]
+        return [chart.files for chart in self.charts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +122,7 @@ def section_view(
                 anchor=f"setting-{number}",
                 table=table.only(setting),
                 strips=None if cross else strips(section, setting),
-                maps=tuple(
-                    (participants[at], drawn[0][at], _map_files(section, participants[at], drawn[0][at]))
-                    for at in sorted(drawn[0])[:MAPS]
-                )
-                if cross
-                else (),
+                maps=tuple((participants[at], drawn[0][at]) for at in sorted(drawn[0])[:MAPS]) if cross else (),
                 scale=drawn[1] if cross else None,
                 charts=() if section.stale else tuple(_charts(section, (setting, number), own, table)),
             )
@@ -139,22 +133,6 @@ def section_view(
         if other is not section and other.suite.name == section.suite.name
     )
     return SectionView(section, ordered_labels(section.suite.languages), table, tuple(views), apart, tests)
-
-
-def _map_files(section: Section, participant: Participant, drawn: HeatMap) -> ChartFiles | None:
-    """An encoder's language map for a file; None where nothing can be drawn."""
-    cells = [
-        {"query_language": row.label.code, "document_language": column.code, "value": float(tile.value)}
-        for row in drawn.rows
-        if row.label is not None
-        for column, tile in zip(drawn.columns, row.tiles, strict=True)
-        if tile.value is not None
-    ]
-    if not cells or not charts.can_draw():
-        return None
-    title = printable(f"{participant.title} on {section.suite.name}: {drawn.measure}", 100)
-    name = f"{page_of(section).removesuffix('.html')}-map-{participant.anchor}"
-    return ChartFiles(name, charts.as_file(charts.map_chart(cells, drawn.measure, title)))
 
 
 def _charts(section: Section, place: tuple[str, int], own: Table, table: Table) -> list[Chart]:
