@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +72,20 @@ def test_parquet_holds_the_same_table(tmp_path):
     frame = pd.read_parquet(tmp_path / "scores.parquet")
     assert frame["value"].tolist() == [0.5, 0.25]
     assert {name: frame[name].tolist() for name in frame} == long_table(results)
+
+
+def test_the_page_names_every_column_in_order_with_its_type(tmp_path):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "exchange.md").read_text()
+    section = page.partition("## The columns of CSV and Parquet")[2].partition("\n## ")[0]
+    documented = dict(re.findall(r"^\| `(\w+)` \| ([\w ]+) \|", section, re.MULTILINE))
+    full = result()
+    model = full.model.model_copy(update={"revision": "0" * 40, "similarity": "cosine"})
+    write_parquet([full.model_copy(update={"model": model})], tmp_path / "scores.parquet")
+    schema = pq.read_schema(tmp_path / "scores.parquet")
+    assert list(documented) == schema.names == next(csv.reader(io.StringIO(as_csv([full]))))
+    kinds = {"string": "text", "int64": "whole number", "double": "number"}
+    types = [field.type.value_type if pa.types.is_dictionary(field.type) else field.type for field in schema]
+    assert list(documented.values()) == [kinds[str(kind)] for kind in types]
 
 
 def test_json_reads_back_as_the_results():
