@@ -32,7 +32,7 @@ def run_action(folder: Path, **inputs: str) -> tuple[dict[str, int], dict[str, s
         if "id" in step:
             file = folder / f"{step['id']}.output"
             file.touch()
-            asked = {name: _filled(value, {"inputs": values}) for name, value in step["env"].items()}
+            asked = {name: _filled(value, {"inputs": values}) for name, value in step.get("env", {}).items()}
             # As GitHub's runner starts `shell: bash`.
             bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
             environment = base | asked | {"GITHUB_OUTPUT": str(file)}
@@ -60,6 +60,32 @@ def test_every_input_is_used_and_every_output_is_made():
         assert f"{name}=" in made[step]
 
 
+def test_vectors_are_kept_whatever_the_gate_says_under_a_key_of_the_packages_and_the_run():
+    """A key is written once, so it names the run; what is restored has the same packages, system and processor."""
+    restore, save = (step for step in STEPS if "actions/cache/" in step.get("uses", ""))
+    names = [step.get("name") for step in STEPS]
+    assert names.index(restore["name"]) < names.index("Measure the candidate") < names.index(save["name"])
+    assert names.index(save["name"]) < names.index("Gate")
+    assert (save["with"]["key"], save["with"]["path"]) == (restore["with"]["key"], restore["with"]["path"])
+    prefix, run = restore["with"]["key"].split("${{ github.run_id }}")
+    assert restore["with"]["restore-keys"] == prefix
+    assert run == "-${{ github.run_attempt }}"
+    assert all(part in prefix for part in ("runner.os", "runner.arch", "steps.vectors.outputs.packages"))
+    assert {step["if"] for step in (restore, save)} == {"${{ inputs.cache == 'true' }}"}
+
+
+def test_what_names_the_vectors_is_the_harness_own_folder_and_a_digest_of_the_packages(tmp_path):
+    (step,) = [step for step in scripts() if step.get("id") == "vectors"]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {"PATH": path, "HOME": str(tmp_path), "XLIR_BENCH_CACHE": str(tmp_path / "vectors")}
+    environment["GITHUB_OUTPUT"] = str(tmp_path / "output")
+    bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    assert subprocess.run(bash, cwd=tmp_path, env=environment, check=False).returncode == 0
+    written = dict(line.split("=", 1) for line in (tmp_path / "output").read_text().splitlines())
+    assert written["folder"] == str(tmp_path / "vectors")
+    assert re.fullmatch(r"[0-9a-f]{16}", written["packages"])
+
+
 def test_the_installation_is_of_the_action_itself():
     (install,) = [step for step in scripts() if "pip install" in step["run"]]
     assert install["run"].count("$GITHUB_ACTION_PATH") == 2
@@ -69,7 +95,7 @@ def test_the_installation_is_of_the_action_itself():
 @pytest.mark.slow
 def test_the_bundled_encoder_passes_and_its_pages_are_built(tmp_path):
     codes, outputs = run_action(tmp_path, model="xlir-hybrid-static", baseline=str(BASELINE))
-    assert codes == {"run": 0, "gate": 0, "site": 0}
+    assert codes == {"vectors": 0, "run": 0, "gate": 0, "site": 0}
     assert outputs["passed"] == "true"
     assert (tmp_path / outputs["junit"]).is_file()
     assert (tmp_path / outputs["site"] / "index.html").is_file()
@@ -79,7 +105,7 @@ def test_the_bundled_encoder_passes_and_its_pages_are_built(tmp_path):
 @pytest.mark.slow
 def test_random_vectors_do_not_pass_and_their_pages_are_built_all_the_same(tmp_path):
     codes, outputs = run_action(tmp_path, model="random", baseline=str(BASELINE), output="a folder")
-    assert codes == {"run": 0, "gate": 1, "site": 0}
+    assert codes == {"vectors": 0, "run": 0, "gate": 1, "site": 0}
     assert outputs["passed"] == "false"
     assert (tmp_path / outputs["site"] / "index.html").is_file()
 

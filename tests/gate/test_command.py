@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -98,8 +99,7 @@ def test_on_github_failures_are_annotated_and_summed_up(stored, tmp_path):
         "--baseline",
         stored["base"],
         "--json",
-        GITHUB_ACTIONS="true",
-        GITHUB_STEP_SUMMARY=str(tmp_path / "summary.md"),
+        env={"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")},
     )
     assert json.loads(finished.stdout)["passed"] is False  # annotations leave stdout alone
     assert all(line.startswith("::error title=gate") for line in finished.stderr.splitlines())
@@ -125,3 +125,12 @@ def test_the_committed_baseline_is_of_the_bundled_encoder_and_suite():
     assert committed.model.fingerprint == resolve("xlir-hybrid-static").info.fingerprint
     suite = find("xlir-mini")
     assert committed.suite == reference(suite, load(suite, None, None))
+
+
+def test_the_change_of_the_page_is_code_that_runs(tmp_path):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "gate.md").read_text()
+    (tmp_path / "smaller.py").write_text(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1])
+    measured = xlir_bench("run", "smaller.py:build", "--languages", "de,th", "--output", "new", cwd=tmp_path)
+    assert measured.returncode == 0, measured.stderr
+    (result,) = (tmp_path / "new").glob("smaller-*/xlir-mini.json")
+    assert load_result(result).model.details["truncate_dim"] == 384

@@ -11,6 +11,7 @@ from xlir_bench.gating import Budget, Figure, Policy, Rule, gate
 from xlir_bench.gating.checks import Asked
 from xlir_bench.gating.figures import Loss, Pair, p_values
 from xlir_bench.gating.judge import Evidence, decide
+from xlir_bench.gating.scale import Scale
 from xlir_bench.measures import statistics
 
 RUNS = 200
@@ -54,7 +55,7 @@ def failing(found: list[dict[Figure, Loss]], budgets: dict[Figure, float]) -> li
         failed.append(set())
         for (figure, budget), adjusted in zip(budgets.items(), statistics.holm(row), strict=True):
             tested = Evidence(of_one[figure], (0.0, 0.0), None, float(adjusted))
-            verdict, _ = decide(Asked(figure, Budget(budget), None), 0.0, tested, budget, ALPHA)
+            verdict, _ = decide(Asked(figure, Budget(budget), None), 0.0, tested, budget, ALPHA, Scale.of(figure, {}))
             if verdict == "loss":
                 failed[-1].add(figure)
     return failed

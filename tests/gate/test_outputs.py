@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -111,6 +112,49 @@ def test_names_are_neither_markdown_nor_html_in_the_summary(text):
     assert not re.search(r"[<\[`]|javascript:|https?:", table.replace("### xlir-bench gate:", ""))
     (row,) = [line for line in table.splitlines() if line.startswith("| **loss**")]
     assert row.count("|") == 12
+
+
+def forgotten(checks: int, suite="xquad-r") -> list[Check]:
+    """What a gate says of a suite that the candidate was not measured on."""
+    reason = f"the candidate has no result on {suite}: give `xlir-bench run` --suite {suite}"
+    figures = [Figure(suite, "multilingual", "AP", f"l{number}") for number in range(checks)]
+    return [Check(figure, "missing", reason, Budget(0.01), lacks="result") for figure in figures]
+
+
+def test_a_forgotten_suite_is_one_line_with_its_count_behind_the_real_losses():
+    report = report_of(*forgotten(37), check("unproven"), check("loss"), check("floor", suite="other"))
+    assert [(found.verdict, found.about) for found in report.findings] == [
+        ("loss", "small multilingual AP de"),
+        ("floor", "other multilingual AP de"),
+        ("missing", "xquad-r: 37 checks"),
+        ("unproven", "small multilingual AP de"),
+    ]
+    assert [line.split("::")[1] for line in workflow_commands(report)] == [
+        "error title=gate%3A small multilingual AP de",
+        "error title=gate%3A other multilingual AP de",
+        "error title=gate%3A xquad-r%3A 37 checks",
+        "warning title=gate%3A small multilingual AP de",
+    ]
+    rows = [line.split(" | ") for line in summary(report).splitlines() if line.startswith("| ")][2:]
+    assert [row[0].strip("|* ") for row in rows] == ["loss", "floor", "missing", "not proven"]
+    assert rows[2][1:4] == ["xquad&#45;r".replace("&#45;", "-"), "", "37 checks"]
+
+
+def test_what_is_missing_in_other_ways_has_other_lines():
+    checks = [*forgotten(3), *[replace(one, lacks="row", reason=f"no row {n}") for n, one in enumerate(forgotten(4))]]
+    found = report_of(*checks, *forgotten(2, "mlqa-r")).findings
+    assert [(one.about, one.reason.split(":")[0]) for one in found] == [
+        ("xquad-r: 3 checks", "the candidate has no result on xquad-r"),
+        ("xquad-r: 4 checks", "no row 0; and 3 more of this kind"),
+        ("mlqa-r: 2 checks", "the candidate has no result on mlqa-r"),
+    ]
+
+
+@pytest.mark.parametrize("failed", [0, 5, 70])
+def test_the_summary_has_at_most_sixty_lines(failed):
+    checks = [check(suite=f"failed{n}") for n in range(failed)]
+    checks += [check("passed", suite=f"passed{n}") for n in range(100)]
+    assert len(summary(report_of(*checks)).splitlines()) <= 60
 
 
 def test_a_summary_of_thousands_of_checks_is_cut_with_a_word():

@@ -86,7 +86,7 @@ class TestUntrustedText:
         (page,) = (
             read(content.decode())
             for name, content in files([measured(make_result(), card=card)]).items()
-            if "encoder-" in name
+            if name.startswith("pages/encoder-")
         )
         (prose,) = page.all("div", class_="prose")
         assert [link.attributes["href"] for link in prose.all("a")] == ["https://example.org", "https://x.y/z.png"]
@@ -157,8 +157,8 @@ class TestSelfContained:
 
     def test_the_policy_comes_before_anything_that_it_governs(self, five_encoders):
         for name, content in files(five_encoders).items():
-            html = content.decode()
             if name.endswith(".html"):
+                html = content.decode()
                 governed = (html.index("<style"), html.index("<script"), html.index("<link"))
                 assert html.index("Content-Security-Policy") < min(governed)
                 assert html.lower().startswith("<!doctype html>")
@@ -190,10 +190,10 @@ class TestWriting:
     def test_the_index_comes_last_and_no_page_is_ever_seen_half_written(self, make_result, tmp_path, monkeypatch):
         seen = []
         replace = Path.replace
-        monkeypatch.setattr(Path, "replace", lambda s, t: (seen.append((t.name, s.read_text("utf-8"))), replace(s, t)))
+        monkeypatch.setattr(Path, "replace", lambda s, t: (seen.append((t.name, s.read_bytes())), replace(s, t)))
         build([make_result()], tmp_path)
         assert seen[-1][0] == "index.html"
-        assert all(draft.rstrip().endswith("</html>") for name, draft in seen if name.endswith(".html"))
+        assert all(draft.rstrip().endswith(b"</html>") for name, draft in seen if name.endswith(".html"))
 
     def test_removes_pages_of_encoders_that_are_gone_and_nothing_else(self, make_result, tmp_path):
         build([make_result("one"), make_result("two")], tmp_path)
@@ -204,12 +204,22 @@ class TestWriting:
         assert {name.rpartition("-")[0] for name in before - after} == {"encoder-two"}
         assert after - before == {"mine.html"}
 
+    def test_removes_the_files_of_charts_that_are_gone(self, make_result, five_encoders, tmp_path):
+        build(five_encoders, tmp_path)
+        folder = tmp_path / "pages" / "charts"
+        (folder / "mine.svg").write_text("kept")
+        assert len(list(folder.iterdir())) > 5
+        build([make_result("one", suite={"languages": ("de",)})], tmp_path)
+        assert not [path.name for path in folder.glob("*-bias.svg")]
+        assert (folder / "mine.svg").is_file()
+
     def test_the_same_results_on_the_same_date_give_the_same_bytes(self, five_encoders, tmp_path, monkeypatch):
         monkeypatch.setenv("SOURCE_DATE_EPOCH", "1768478400")
         first, second = tmp_path / "a", tmp_path / "b"
         build(five_encoders, first)
         build(five_encoders[::-1], second)
         written = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-        assert len(written) == 3 + 1 + 5 + 2
+        assert len([name for name in written if "charts" not in name.parts]) == 3 + 1 + 5 + 2
+        assert {name.suffix for name in written if "charts" in name.parts} == {".svg", ".png"}
         assert all((first / name).read_bytes() == (second / name).read_bytes() for name in written)
         assert b"2026-01-15 12:00 UTC" in (first / "index.html").read_bytes()

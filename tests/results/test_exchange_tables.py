@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,6 +74,20 @@ def test_parquet_holds_the_same_table(tmp_path):
     assert {name: frame[name].tolist() for name in frame} == long_table(results)
 
 
+def test_the_page_names_every_column_in_order_with_its_type(tmp_path):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "exchange.md").read_text()
+    section = page.partition("## The columns of CSV and Parquet")[2].partition("\n## ")[0]
+    documented = dict(re.findall(r"^\| `(\w+)` \| ([\w ]+) \|", section, re.MULTILINE))
+    full = result()
+    model = full.model.model_copy(update={"revision": "0" * 40, "similarity": "cosine"})
+    write_parquet([full.model_copy(update={"model": model})], tmp_path / "scores.parquet")
+    schema = pq.read_schema(tmp_path / "scores.parquet")
+    assert list(documented) == schema.names == next(csv.reader(io.StringIO(as_csv([full]))))
+    kinds = {"string": "text", "int64": "whole number", "double": "number"}
+    types = [field.type.value_type if pa.types.is_dictionary(field.type) else field.type for field in schema]
+    assert list(documented.values()) == [kinds[str(kind)] for kind in types]
+
+
 def test_json_reads_back_as_the_results():
     results = [result("a"), result("b")]
     assert [Result.model_validate(one) for one in json.loads(as_json(results))] == results
@@ -103,11 +121,13 @@ def test_results_on_different_data_never_share_a_latex_table():
 @given(st.text(max_size=40))
 def test_no_text_is_a_command_in_latex(text):
     shown = escape(text)
-    for command in (r"\textbackslash{}", r"\textasciitilde{}", r"\textasciicircum{}"):
-        shown = shown.replace(command, "")
+    assert "--" not in shown  # a dash
+    for name in ("backslash", "asciitilde", "asciicircum", "less", "greater", "bar"):
+        shown = shown.replace(rf"\text{name}{{}}", "")
+    shown = shown.replace("-{}-", "-")
     for sign in "&%$#_{}":
         shown = shown.replace(f"\\{sign}", "")
-    assert not set(shown) & set("\\&%$#_{}~^\n")
+    assert not set(shown) & set("\\&%$#_{}~^<>|\n")
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs LaTeX")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,25 +38,99 @@ _PEER_CONSTANT = (
 _NO_VERSIONS = "no question has versions in several languages: no MRC"
 
 
-@dataclass
-class _Figures:
-    """What was measured, as values per query of each query language, per query of each cell of a map, or one value."""
+def _first(means: Floats) -> Floats:
+    return means[:, 0]
 
+
+def _difference(means: Floats) -> Floats:
+    return means[:, 0] - means[:, 1]
+
+
+def _spread(means: Floats) -> Floats:
+    return np.std(means, axis=1)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A figure as a function of means: most are one mean, a gap is a difference of two.
+
+    Attributes:
+        parts: the columns of each mean, which have equal weight in it.
+        combine: from the means, shape (samples, parts), to the figure, shape (samples,).
+        least: the least value that it can have, where resampling would add its own noise to it; else None.
+    """
+
+    parts: tuple[list[Column], ...]
+    combine: Callable[[Floats], Floats] = _first
+    least: float | None = None
+
+    @property
+    def value(self) -> float:
+        """The figure."""
+        means = [float(np.mean([column.values.mean() for column in part])) for part in self.parts]
+        return float(self.combine(np.array([means]))[0])
+
+    def sampled(self, questions: Questions) -> Floats:
+        """The figure in every bootstrap resample of the questions; (resamples,)."""
+        samples = questions.resampled(dict(enumerate(self.parts)))
+        values = self.combine(np.column_stack([samples[number] for number in range(len(self.parts))]))
+        return values if self.least is None else _settled(values, self.value, self.least)
+
+
+def _settled(samples: Floats, value: float, least: float) -> Floats:
+    """Resampling adds its own noise to what cannot be below `least`: the bootstrap's estimate of that is taken off."""
+    return np.maximum(least, samples - (samples.mean() - value))
+
+
+@dataclass
+class BiasFigures:
+    """The figures of bias of one run, and what they are made of.
+
+    Attributes:
+        questions: the queries that have an answer.
+        per_query: figure -> query language -> values per query.
+        maps: figure -> (query language, document language) -> values per query.
+        single: figure -> query language -> one value over all of its queries.
+        plain: figure -> value: of the whole run.
+        effects: samples of epsilon squared, the mean over query languages.
+        notes: what could not be measured, and why.
+    """
+
+    questions: Questions
     per_query: dict[str, dict[str, Column]] = field(default_factory=dict)
     maps: dict[str, dict[tuple[str, str], Column]] = field(default_factory=dict)
     single: dict[str, dict[str, float]] = field(default_factory=dict)
+    plain: dict[str, float] = field(default_factory=dict)
+    effects: Callable[[], Floats] | None = None
     notes: list[str] = field(default_factory=list)
 
-    def macro(self) -> dict[str, list[Column]]:
-        """Figure -> the columns whose means are averaged."""
-        figures = {name: list(columns.values()) for name, columns in self.per_query.items()}
+    def composed(self) -> dict[str, Composed]:
+        """The figures that are made of values per query."""
+        found = {name: Composed((list(columns.values()),)) for name, columns in self.per_query.items()}
         for name in _BY_TARGET:
             cells = self.maps.get(name, {})
-            figures[f"{name}.same"] = [column for (x, y), column in cells.items() if x == y]
-            figures[f"{name}.other"] = [column for (x, y), column in cells.items() if x != y]
-        for y in sorted({y for _, y in self.maps.get("language_advantage", {})}):
-            figures[f"language_advantage.{y}"] = [c for (_, d), c in self.maps["language_advantage"].items() if d == y]
-        return {name: columns for name, columns in figures.items() if columns}
+            same = [column for (x, y), column in cells.items() if x == y]
+            other = [column for (x, y), column in cells.items() if x != y]
+            found |= {f"{name}.{part}": Composed((c,)) for part, c in (("same", same), ("other", other)) if c}
+            if same and other:
+                found[f"{name}.gap"] = Composed((same, other), _difference)
+        advantages = self.maps.get("language_advantage", {})
+        of_language = [[c for (_, d), c in advantages.items() if d == y] for y in sorted({y for _, y in advantages})]
+        if of_language:
+            found["language_advantage.spread"] = Composed(tuple(of_language), _spread, least=0.0)
+        return found
+
+    def cell(self, name: str, query_language: str | None, document_language: str | None) -> Composed | None:
+        """A figure by language, as a mean over what is not named; None where there is none such."""
+        by_query = self.per_query.get(name, {})
+        if document_language is None:
+            return Composed(([by_query[query_language]],)) if query_language in by_query else None
+        columns = [
+            column
+            for (x, y), column in self.maps.get(name, {}).items()
+            if query_language in (None, x) and document_language == y
+        ]
+        return Composed((columns,)) if columns else None
 
 
 def measure_bias(ranks: RankTable) -> Bias | None:
@@ -64,33 +138,47 @@ def measure_bias(ranks: RankTable) -> Bias | None:
 
     Only queries with a relevant document count: the others have no answer in any language that could be preferred.
     """
-    if not len(ranks) or not ranks.searched_everything:
+    figures = figures_of_bias(ranks)
+    if figures is None:
         return None
     sizes = np.array(ranks.pool_sizes, dtype=np.int64)
     shares = {code: round(float(share), 6) for code, share in zip(ranks.languages, sizes / sizes.sum(), strict=True)}
-    if len(ranks.languages) < 2:
-        return _report(_Figures(notes=[_ONE_LANGUAGE]), {}, {}, shares)
-    questions = Questions.answered(ranks)
-    relevant = _relevant(ranks, questions)
-    figures = _Figures()
-    _of_ranks(figures, relevant, questions, ranks.languages)
-    _of_leaders(figures, relevant, questions, ranks)
-    macro = figures.macro()
-    summary = {name: float(np.mean([c.values.mean() for c in columns])) for name, columns in macro.items()}
-    samples = questions.resampled(macro)
-    _gaps(summary, samples, ranks.languages)
-    samples["epsilon_squared"] = _pooled(figures, relevant, questions)
+    composed = figures.composed()
+    summary = {name: one.value for name, one in composed.items()}
+    samples = _samples(figures, composed)
     summary.update({name: float(np.mean(list(values.values()))) for name, values in figures.single.items()})
-    for name in ("language_advantage.spread", "epsilon_squared"):
-        if name in summary:
-            # Resampling adds its own noise to what cannot be below 0: the bootstrap's estimate of that is taken off.
-            samples[name] = np.maximum(0.0, samples[name] - (samples[name].mean() - summary[name]))
-    if ranks.leaders is not None:
-        neighbours = ranks.leaders.place[:, :SHARE_CUTOFF].astype(np.int64)
-        hubness = preference.occurrence_skewness(neighbours, int(sizes.sum()))
-        if hubness is not None:
-            summary[f"hubness@{SHARE_CUTOFF}"] = hubness
-    return _report(figures, summary, samples, shares)
+    if figures.effects is not None:
+        samples["epsilon_squared"] = figures.effects()
+    return _report(figures, summary | figures.plain, samples, shares)
+
+
+def figures_of_bias(ranks: RankTable) -> BiasFigures | None:
+    """The figures of bias, without intervals; None where the run did not search all languages at once."""
+    if not len(ranks) or not ranks.searched_everything:
+        return None
+    questions = Questions.answered(ranks)
+    if len(ranks.languages) < 2:
+        return BiasFigures(questions, notes=[_ONE_LANGUAGE])
+    relevant = _relevant(ranks, questions)
+    figures = BiasFigures(questions)
+    _of_ranks(figures, relevant, ranks.languages)
+    _of_leaders(figures, relevant, ranks)
+    _pooled(figures, relevant)
+    return figures
+
+
+def _samples(figures: BiasFigures, composed: Mapping[str, Composed]) -> dict[str, Floats]:
+    """Every figure in every resample, and the language advantage of each document language; drawn once for all."""
+    parts = {(name, number): part for name, one in composed.items() for number, part in enumerate(one.parts)}
+    advantages = figures.maps.get("language_advantage", {})
+    for y in sorted({y for _, y in advantages}):
+        parts[f"language_advantage.{y}", 0] = [column for (_, d), column in advantages.items() if d == y]
+    drawn = figures.questions.resampled(parts)
+    samples = {name: drawn[name, number] for name, number in parts if name not in composed}
+    for name, one in composed.items():
+        values = one.combine(np.column_stack([drawn[name, number] for number in range(len(one.parts))]))
+        samples[name] = values if one.least is None else _settled(values, one.value, one.least)
+    return samples
 
 
 def _relevant(ranks: RankTable, questions: Questions) -> RelevantRanks:
@@ -101,14 +189,14 @@ def _relevant(ranks: RankTable, questions: Questions) -> RelevantRanks:
     return RelevantRanks.of(questions.at(ranks.query), language, ranks.rank_in_pool, ranks.gain, shape, tie)
 
 
-def _of_ranks(figures: _Figures, relevant: RelevantRanks, questions: Questions, languages: tuple[str, ...]) -> None:
+def _of_ranks(figures: BiasFigures, relevant: RelevantRanks, languages: tuple[str, ...]) -> None:
     """What needs the ranks of relevant documents only."""
     last, first = np.zeros(relevant.shape[0]), np.full(relevant.shape[0], np.inf)
     np.maximum.at(last, relevant.query, relevant.rank)
     np.minimum.at(first, relevant.query, relevant.rank)
-    _add_per_query(figures, "rank_distance", last - first, questions)
+    _add_per_query(figures, "rank_distance", last - first)
     if relevant.counts.max() > 1:
-        _add_per_query(figures, "PEER", equal_rank.peer(relevant), questions)
+        _add_per_query(figures, "PEER", equal_rank.peer(relevant))
     else:
         figures.notes.append(_PEER_CONSTANT)
     for name, measure in (
@@ -116,11 +204,12 @@ def _of_ranks(figures: _Figures, relevant: RelevantRanks, questions: Questions, 
         ("remove_one_target", preference.remove_one_target),
         ("language_advantage", preference.language_advantage),
     ):
-        _add_map(figures, name, measure(relevant), (questions, languages))
+        _add_map(figures, name, measure(relevant), languages)
 
 
-def _of_leaders(figures: _Figures, relevant: RelevantRanks, questions: Questions, ranks: RankTable) -> None:
+def _of_leaders(figures: BiasFigures, relevant: RelevantRanks, ranks: RankTable) -> None:
     """What needs the first documents of the rankings."""
+    questions = figures.questions
     if ranks.leaders is None:
         figures.notes.append(_NO_LEADERS)
         return
@@ -133,19 +222,22 @@ def _of_leaders(figures: _Figures, relevant: RelevantRanks, questions: Questions
     shares = preference.language_share(column, len(languages), SHARE_CUTOFF)
     exposures = preference.exposure(column, len(languages), depth)
     target = sizes / sizes.sum()
-    _add_map(figures, f"language_share@{SHARE_CUTOFF}", shares, (questions, languages))
-    _add_map(figures, f"exposure@{depth}", exposures, (questions, languages))
+    _add_map(figures, f"language_share@{SHARE_CUTOFF}", shares, languages)
+    _add_map(figures, f"exposure@{depth}", exposures, languages)
     fairness = preference.attention_weighted_rank_fairness(exposures, target)
-    _add_per_query(figures, f"AWRF@{depth}", fairness, questions)
+    _add_per_query(figures, f"AWRF@{depth}", fairness)
     own = np.array([languages.index(code) if code in languages else -1 for code in questions.language])
     lift = np.where(own >= 0, shares[np.arange(len(own)), own] / target[own], np.nan)
-    _add_per_query(figures, f"same_language_lift@{SHARE_CUTOFF}", lift, questions)
+    _add_per_query(figures, f"same_language_lift@{SHARE_CUTOFF}", lift)
     p = equal_rank.peer_nonrelevant(column, relevant, sizes, depth)
-    _add_per_query(figures, f"PEER_nonrelevant@{depth}", p, questions)
+    _add_per_query(figures, f"PEER_nonrelevant@{depth}", p)
     correlation = _rank_correlation(place[:, :SHARE_CUTOFF], questions)
     if np.isnan(correlation).all():
         figures.notes.append(_NO_VERSIONS)
-    _add_per_query(figures, f"MRC@{SHARE_CUTOFF}", correlation, questions)
+    _add_per_query(figures, f"MRC@{SHARE_CUTOFF}", correlation)
+    hubness = preference.occurrence_skewness(place[:, :SHARE_CUTOFF].astype(np.int64), int(sizes.sum()))
+    if hubness is not None:
+        figures.plain[f"hubness@{SHARE_CUTOFF}"] = hubness
 
 
 def _rank_correlation(place: npt.NDArray[np.int32], questions: Questions) -> Floats:
@@ -156,15 +248,16 @@ def _rank_correlation(place: npt.NDArray[np.int32], questions: Questions) -> Flo
     return values
 
 
-def _add_per_query(figures: _Figures, name: str, values: Floats, questions: Questions) -> None:
+def _add_per_query(figures: BiasFigures, name: str, values: Floats) -> None:
+    questions = figures.questions
     columns = {code: Column.of(rows, values[rows]) for code, rows in questions.of_language()}
     columns = {code: column for code, column in columns.items() if len(column.rows)}
     if columns:
         figures.per_query[name] = columns
 
 
-def _add_map(figures: _Figures, name: str, values: Floats, axes: tuple[Questions, tuple[str, ...]]) -> None:
-    questions, languages = axes
+def _add_map(figures: BiasFigures, name: str, values: Floats, languages: tuple[str, ...]) -> None:
+    questions = figures.questions
     cells = {
         (x, y): Column.of(rows, values[rows, number])
         for x, rows in questions.of_language()
@@ -173,22 +266,9 @@ def _add_map(figures: _Figures, name: str, values: Floats, axes: tuple[Questions
     figures.maps[name] = {pair: column for pair, column in cells.items() if len(column.rows)}
 
 
-def _gaps(summary: dict[str, float], samples: dict[str, Floats], languages: tuple[str, ...]) -> None:
-    """Same language minus other languages, where both are there; and how far document languages lie apart."""
-    for name in _BY_TARGET:
-        same, other = f"{name}.same", f"{name}.other"
-        if same in summary and other in summary:
-            summary[f"{name}.gap"] = summary[same] - summary[other]
-            samples[f"{name}.gap"] = samples[same] - samples[other]
-    parts = [name for code in languages if (name := f"language_advantage.{code}") in summary]
-    if parts:
-        summary["language_advantage.spread"] = float(np.std([summary[name] for name in parts]))
-        samples["language_advantage.spread"] = np.std([samples[name] for name in parts], axis=0)
-
-
-def _pooled(figures: _Figures, relevant: RelevantRanks, questions: Questions) -> Floats:
-    """PEER pooled over the queries of each language, and its effect size; gives the latter's mean in each resample."""
-    p_values, effects, parts = {}, {}, []
+def _pooled(figures: BiasFigures, relevant: RelevantRanks) -> None:
+    """PEER pooled over the queries of each language, and its effect size."""
+    questions, p_values, effects, parts = figures.questions, {}, {}, []
     for code, rows in questions.of_language():
         inside = np.isin(relevant.query, rows)
         part = relevant.part(inside)
@@ -197,12 +277,16 @@ def _pooled(figures: _Figures, relevant: RelevantRanks, questions: Questions) ->
     figures.single["PEER_pooled"] = p_values
     figures.single["epsilon_squared"] = effects
     width, groups = parts[0].shape[1], relevant.shape[1]
-    drawn = statistics.bootstrap_totals(np.concatenate(parts, axis=1))
-    resampled = [
-        equal_rank.epsilon_squared(one[:, :groups], one[:, groups : 2 * groups], one[:, -1])
-        for one in (drawn[:, begin : begin + width] for begin in range(0, drawn.shape[1], width))
-    ]
-    return np.mean(resampled, axis=0)
+
+    def samples() -> Floats:
+        drawn = statistics.bootstrap_totals(np.concatenate(parts, axis=1))
+        resampled = [
+            equal_rank.epsilon_squared(one[:, :groups], one[:, groups : 2 * groups], one[:, -1])
+            for one in (drawn[:, begin : begin + width] for begin in range(0, drawn.shape[1], width))
+        ]
+        return _settled(np.mean(resampled, axis=0), float(np.mean(list(effects.values()))), 0.0)
+
+    figures.effects = samples
 
 
 def _totals(part: RelevantRanks, pooled_rank: Floats, cluster: Integers, clusters: int) -> Floats:
@@ -219,7 +303,9 @@ def _totals(part: RelevantRanks, pooled_rank: Floats, cluster: Integers, cluster
     return np.column_stack([sums, counts, squares])
 
 
-def _report(figures: _Figures, summary: dict[str, float], samples: dict[str, Floats], shares: dict[str, float]) -> Bias:
+def _report(
+    figures: BiasFigures, summary: dict[str, float], samples: dict[str, Floats], shares: dict[str, float]
+) -> Bias:
     query_languages = {
         name: {code: round(float(column.values.mean()), 6) for code, column in columns.items()}
         for name, columns in figures.per_query.items()

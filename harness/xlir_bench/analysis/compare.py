@@ -65,9 +65,17 @@ def compare(runs: Sequence[Run]) -> Comparison:
     Raises:
         InputError: fewer than two runs, two of one name, runs of different data, or no setting in common.
     """
-    measured, questions, tables, overall = _tested(runs)
+    _check(runs)
+    warn_of_similarities(runs)
     first = runs[0].result
+    measured = _measured(runs)
+    questions = Questions.of(runs[0].ranks)
+    tables = {what: _Table.of(runs, questions, *what) for what in measured}
     pairs = list(combinations(range(len(runs)), 2))
+    overall = [
+        d for pair in pairs for d in _differences(tables, questions, pair, [(*w, _EVERY, _EVERY) for w in measured])
+    ]
+    overall = _adjusted(overall)
     primary = [(setting, name) for setting, name in measured if name == first.primary.get(setting)]
     by_language: list[Difference] = []
     gains: list[QueryDifference] = []
@@ -83,7 +91,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
         version=first.suite.version,
         languages=first.suite.languages,
         questions=len(questions.names),
-        standings=tuple(_standings(tables, questions, overall)),
+        standings=tuple(_standings(tables, questions, overall, [(*what, _EVERY, _EVERY) for what in measured])),
         settings=tuple(overall),
         by_language=tuple(by_language),
         gains=tuple(gains),
@@ -93,37 +101,47 @@ def compare(runs: Sequence[Run]) -> Comparison:
     )
 
 
-def standings(runs: Sequence[Run]) -> tuple[Standing, ...]:
-    """`Comparison.standings` alone, which takes a small part of the time.
+def standings(
+    runs: Sequence[Run], *, by_language: bool = False, languages: Sequence[str] | None = None
+) -> tuple[Standing, ...]:
+    """Means with intervals and letters. One Holm family: every pair of runs in every figure.
+
+    Args:
+        runs: of one suite; a single one has no one to be told apart from.
+        by_language: of each setting's primary measure only, the mean and a figure for each query language.
+        languages: only rows with queries in these, and with documents in these where a row is of one document language.
 
     Raises:
-        InputError: see `compare`.
+        InputError: see `compare`; or there is no row in the languages.
     """
-    _, questions, tables, overall = _tested(runs)
-    return tuple(_standings(tables, questions, overall))
+    if len(runs) > 1:
+        _check(runs)
+    questions, primary = Questions.of(runs[0].ranks), runs[0].result.primary
+    measured = [what for what in _measured(runs) if not by_language or primary.get(what[0]) == what[1]]
+    tables = {what: _Table.of(runs, questions, *what).only(languages) for what in measured}
+    wanted: list[_What] = []
+    for what, table in tables.items():
+        if table.cells[0]:
+            codes = sorted({x for x, _ in table.cells[0]}) if by_language else []
+            wanted += [(*what, code, _EVERY) for code in (*codes, _EVERY)]
+    if not wanted:
+        raise InputError("there is no row in these languages")
+    pairs = combinations(range(len(runs)), 2)
+    differences = _adjusted([d for pair in pairs for d in _differences(tables, questions, pair, wanted)])
+    return tuple(_standings(tables, questions, differences, wanted))
 
 
-def _tested(
-    runs: Sequence[Run],
-) -> tuple[list[tuple[str, str]], Questions, dict[tuple[str, str], _Table], list[Difference]]:
-    """What all runs measured, by setting and measure, with the differences of every pair: one Holm family."""
-    _check(runs)
-    warn_of_similarities(runs)
-    measured = [
+def _measured(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """The settings and measures that all runs have."""
+    found = [
         (setting, name)
         for setting, names in runs[0].result.summary.items()
         for name in names
         if all(name in run.result.summary.get(setting, {}) for run in runs)
     ]
-    if not measured:
+    if not found:
         raise InputError("the runs have no setting and measure in common; run them with the same settings")
-    questions = Questions.of(runs[0].ranks)
-    tables = {what: _Table.of(runs, questions, *what) for what in measured}
-    pairs = combinations(range(len(runs)), 2)
-    overall = [
-        d for pair in pairs for d in _differences(tables, questions, pair, [(*w, _EVERY, _EVERY) for w in measured])
-    ]
-    return measured, questions, tables, _adjusted(overall)
+    return found
 
 
 def _of_one_model(runs: Sequence[Run]) -> list[tuple[Run, Run]]:
@@ -166,6 +184,16 @@ class _Table:
         of_runs = tuple(cells(run.ranks, questions, setting, measure) for run in runs)
         sign = 1 if parse(measure).definition.higher_is_better else -1
         return _Table(tuple(run.name for run in runs), setting, measure, of_runs, sign)
+
+    def only(self, languages: Sequence[str] | None) -> _Table:
+        """The rows whose languages are all among some; None is all."""
+        if languages is None:
+            return self
+        kept = {*languages, _EVERY}
+        return replace(
+            self,
+            cells=tuple({pair: column for pair, column in of.items() if kept.issuperset(pair)} for of in self.cells),
+        )
 
     def chosen(self, run: int, query_language: str, document_language: str) -> list[Column]:
         """The rows that two languages name; "*" names all."""
@@ -299,20 +327,24 @@ def _per_query(table: _Table, questions: Questions, pair: tuple[int, int]) -> li
     ]
 
 
-def _standings(tables: _Tables, questions: Questions, differences: Sequence[Difference]) -> list[Standing]:
-    """Ranks and letters from the adjusted tests of each setting and measure, the best first."""
+def _standings(
+    tables: _Tables, questions: Questions, differences: Sequence[Difference], wanted: Sequence[_What]
+) -> list[Standing]:
+    """Ranks and letters of each figure from the adjusted tests, the best first."""
     figures = {
-        (what, run): table.chosen(run, _EVERY, _EVERY)
-        for what, table in tables.items()
-        for run in range(len(table.names))
+        (what, run): tables[what[:2]].chosen(run, *what[2:])
+        for what in wanted
+        for run in range(len(tables[what[:2]].names))
     }
     intervals = ends(questions.resampled(figures))
     found = []
-    for what, table in tables.items():
+    for what in wanted:
+        table = tables[what[:2]]
         names = list(table.names)
         different = np.zeros((len(names), len(names)), dtype=np.bool_)
         for d in differences:
-            if (d.setting, d.measure) == what and d.adjusted_p < SIGNIFICANT:
+            about = (d.setting, d.measure, d.query_language, d.document_language)
+            if about == what and d.adjusted_p < SIGNIFICANT:
                 a, b = names.index(d.a), names.index(d.b)
                 different[a, b] = different[b, a] = True
         means = [_macro(figures[what, run]) for run in range(len(names))]
@@ -322,8 +354,10 @@ def _standings(tables: _Tables, questions: Questions, differences: Sequence[Diff
         for letter, group in enumerate(statistics.groups(different[np.ix_(order, order)])):
             for member in group:
                 letters[order[member]] += _letter(letter)
+        setting, measure, x, _ = what
         found += [
-            Standing(names[run], *what, means[run], intervals[what, run], ranks[run], letters[run]) for run in order
+            Standing(names[run], setting, measure, means[run], intervals[what, run], ranks[run], letters[run], x)
+            for run in order
         ]
     return found
 

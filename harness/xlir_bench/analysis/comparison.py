@@ -85,6 +85,7 @@ class Standing:
         interval: low and high end of the mean's 95 % interval.
         rank: 1 + encoders that are better and told apart from it.
         groups: letters; two encoders with a letter in common are not told apart.
+        query_language: a code, or "*" for the mean over all rows.
     """
 
     encoder: str
@@ -94,6 +95,7 @@ class Standing:
     interval: tuple[float, float]
     rank: int
     groups: str
+    query_language: str = "*"
 
 
 @dataclass(frozen=True)

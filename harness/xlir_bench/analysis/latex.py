@@ -3,50 +3,45 @@
 from __future__ import annotations
 
 from xlir_bench.analysis.comparison import Comparison, Difference
-
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-}
+from xlir_bench.results.exchange.latex import escape, interval, number, row_of, tabular
 
 
 def latex(comparison: Comparison) -> str:
     """Two tables: standings with intervals and letters, and differences with intervals and adjusted p."""
     standings = [
         [
-            s.setting,
-            s.measure,
+            escape(s.setting),
+            escape(s.measure),
             str(s.rank),
-            s.encoder,
-            figure(s.mean),
-            f"[{figure(s.interval[0])}, {figure(s.interval[1])}]",
+            escape(s.encoder),
+            number(s.mean),
+            interval(s.interval),
             s.groups,
         ]
         for s in comparison.standings
     ]
     differences = [
         [
-            d.setting,
-            d.measure,
-            f"{d.b} - {d.a}",
-            figure(d.difference, signed=True),
-            f"[{figure(d.interval[0], signed=True)}, {figure(d.interval[1], signed=True)}]",
-            probability(d),
+            escape(d.setting),
+            escape(d.measure),
+            f"{escape(d.b)} $-$ {escape(d.a)}",
+            number(d.difference, signed=True),
+            interval(d.interval, signed=True),
+            probability(d).replace("<", "$<$"),
         ]
         for d in comparison.settings
     ]
     note = (
-        f"% {comparison.suite}, version {comparison.version}; {comparison.questions} questions; 95 % intervals by "
-        "cluster bootstrap over questions; p by paired randomisation over questions, Holm-adjusted\n"
+        f"% {escape(comparison.suite)}, version {comparison.version}; {comparison.questions} questions; 95 % intervals "
+        "by cluster bootstrap over questions; p by paired randomisation over questions, Holm-adjusted\n"
     )
-    headings = ["Setting", "Measure", "Rank", "Encoder", "Mean", "95 % interval", "Group"]
+    headings = ["Setting", "Measure", "Rank", "Encoder", "Mean", r"95\,\% interval", "Group"]
+    of_pairs = ["Setting", "Measure", "Difference", "Value", r"95\,\% interval", "Adjusted $p$"]
     return (
         note
-        + _tabular("llrlrll", headings, standings)
+        + tabular("llrlrll", [row_of(headings)], standings)
         + "\n"
-        + _tabular("lllrlr", ["Setting", "Measure", "Difference", "Value", "95 % interval", "Adjusted p"], differences)
+        + tabular("lllrlr", [row_of(of_pairs)], differences)
     )
 
 
@@ -59,13 +54,3 @@ def figure(value: float, *, signed: bool = False) -> str:
 def probability(difference: Difference) -> str:
     """The adjusted p, or that it is below what is worth writing."""
     return "<.001" if difference.adjusted_p < 0.001 else f"{difference.adjusted_p:.3f}"
-
-
-def _tabular(alignment: str, headings: list[str], rows: list[list[str]]) -> str:
-    lines = [f"\\begin{{tabular}}{{{alignment}}}", r"\toprule", _row(headings), r"\midrule"]
-    lines += [_row(row) for row in rows]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
-
-
-def _row(cells: list[str]) -> str:
-    return " & ".join("".join(_SPECIAL.get(character, character) for character in cell) for cell in cells) + r" \\"

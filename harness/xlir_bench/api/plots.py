@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from xlir_bench.analysis import following
+from xlir_bench.analysis.fairness import without_cutoff
+from xlir_bench.api.result import AnyResults, Result, results_of
 from xlir_bench.errors import InputError, unknown_name
 from xlir_bench.languages import LANGUAGES
+from xlir_bench.leaderboard import charts
+from xlir_bench.leaderboard.labels import Point
+from xlir_bench.leaderboard.wording import measure_name
 
 if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
 
-    from xlir_bench.api.result import Result
-
 KINDS = ("map", "languages", "bias")
+TRADE_OFF = "trade-off"
+_AGAINST = ("rank_distance", "language_advantage.spread", "limit_to_one_target.gap")
+"""Figures of bias that effectiveness is drawn against: the first that all results have, as on the pages."""
 
 
 def plot(result: Result, kind: str) -> alt.Chart | alt.LayerChart:
@@ -24,24 +32,85 @@ def plot(result: Result, kind: str) -> alt.Chart | alt.LayerChart:
     return drawn(result)
 
 
+def figures_for(given: AnyResults, kind: str, suite: str | None, names: Mapping[str, str]) -> list[Result]:
+    """Results to draw, each with what is drawn of it computed again from its ranks.
+
+    Args:
+        given: the results.
+        kind: of the chart.
+        suite: only those of this suite.
+        names: of a model or a suite -> what to write in its place.
+
+    Raises:
+        InputError: they are of several suites, a name is not there, or a figure does not follow from its ranks.
+        MissingResourceError: there is none, or one lacks its ranks.
+    """
+    found = results_of(given, suite, one_suite=True)
+    known = {name for one in found for name in (one.model, one.suite)}
+    for name in names:
+        if name not in known:
+            raise unknown_name("name", name, known, f"there are {', '.join(sorted(known))}")
+    drawn = []
+    for one in found:
+        stored = one.stored
+        if kind in ("bias", TRADE_OFF):
+            stored = following(stored, one.ranks, str(one.path or one.model), analysis=True)
+        model = stored.model.model_copy(update={"name": names.get(one.model, one.model)})
+        of_suite = stored.suite.model_copy(update={"name": names.get(one.suite, one.suite)})
+        shown = stored.model_copy(update={"model": model, "suite": of_suite})
+        drawn.append(Result(shown, one.ranks, path=one.path))
+    return drawn
+
+
+def trade_off(results: Sequence[Result], setting: str | None = None, figure: str | None = None) -> alt.LayerChart:
+    """Effectiveness against language bias: a point for each of several results of one suite.
+
+    Args:
+        results: two or more.
+        setting: whose primary measure is drawn; multilingual, or the first that all have.
+        figure: of bias; with or without its cut-off.
+
+    Raises:
+        InputError: fewer than two results; or they have no setting or no such figure in common.
+    """
+    if len(results) < 2:
+        raise InputError("a trade-off is drawn of two results at least")
+    first = results[0].stored
+    settings = [
+        name
+        for name, measure in first.primary.items()
+        if all(measure in one.stored.summary.get(name, {}) for one in results)
+    ]
+    chosen = setting or next((name for name in ("multilingual", *settings) if name in settings), None)
+    if chosen not in settings:
+        raise InputError(
+            f"the results have not all a {chosen or 'setting'}; in common: {', '.join(settings) or 'none'}"
+        )
+    measure = first.primary[chosen]
+    biases = [one.bias.summary if one.bias is not None else {} for one in results]
+    common = [name for name in biases[0] if all(name in other for other in biases)]
+    asked = (figure,) if figure is not None else _AGAINST
+    against = next((name for one in asked for name in common if one in {name, without_cutoff(name)}), None)
+    if against is None:
+        has = ", ".join(common) or "no figure of bias"
+        raise InputError(f"not all results have {' or '.join(asked)}; all have {has}")
+    points = [
+        Point(bias[against], one.stored.summary[chosen][measure], one.model)
+        for one, bias in zip(results, biases, strict=True)
+    ]
+    name = measure_name(against).replace("_", " ")
+    return charts.scatter_chart(points, (name, f"{measure_name(measure)}, {chosen}"))
+
+
 def _map(result: Result) -> alt.Chart | alt.LayerChart:
     """A square per pair of languages; its colour and number are the primary measure."""
-    import altair as alt
-
     scores = _primary(result, ("monolingual", "cross-lingual"))
     if scores.empty:
         raise InputError(f"{result!r} has no monolingual and no cross-lingual row to draw a map of")
     measure = str(scores["measure"].iloc[0])
-    base = alt.Chart(scores, title=f"{result.model} on {result.suite}: {measure}").encode(
-        x=alt.X("document_language:N", title="documents in", axis=alt.Axis(orient="top", labelAngle=0)),
-        y=alt.Y("query_language:N", title="queries in"),
-        tooltip=["setting", "query", "document", alt.Tooltip("value:Q", format=".4f"), "queries", "documents"],
-    )
-    middle = float(scores["value"].min() + scores["value"].max()) / 2
-    tiles = base.mark_rect().encode(color=alt.Color("value:Q", title=measure, scale=alt.Scale(scheme="blues")))
-    ink = alt.when(alt.datum.value > middle).then(alt.value("white")).otherwise(alt.value("black"))
-    numbers = base.mark_text(fontSize=11).encode(text=alt.Text("value:Q", format=".2f"), color=ink)
-    return (tiles + numbers).properties(width=alt.Step(38), height=alt.Step(26))
+    fields = ["query_language", "document_language", "value", "setting", "query", "document", "queries", "documents"]
+    cells = [{str(name): value for name, value in row.items()} for row in scores[fields].to_dict("records")]
+    return charts.map_chart(cells, measure, f"{result.model} on {result.suite}: {measure}")
 
 
 def _languages(result: Result) -> alt.Chart | alt.LayerChart:
@@ -52,17 +121,19 @@ def _languages(result: Result) -> alt.Chart | alt.LayerChart:
     keys = ["setting", "measure", "query_language", "query"]
     means = scores.groupby(keys, as_index=False)["value"].mean()
     means["of"] = means["setting"] + ", " + means["measure"]
+    order = [one for setting in result.stored.summary for one in dict.fromkeys(means["of"]) if one.startswith(setting)]
+    colours = list(charts.COLOURS[: len(order)])
     return (
         alt.Chart(means, title=f"{result.model} on {result.suite}, by language of the queries")
         .mark_point(filled=True, size=70)
         .encode(
             x=alt.X("query_language:N", title="queries in", axis=alt.Axis(labelAngle=0)),
             y=alt.Y("value:Q", title="mean over rows"),
-            color=alt.Color("of:N", title="setting, measure"),
-            shape=alt.Shape("of:N", title="setting, measure"),
+            color=alt.Color("of:N", title="setting, measure", scale=alt.Scale(domain=order, range=colours)),
+            shape=alt.Shape("of:N", title="setting, measure", scale=alt.Scale(domain=order)),
             tooltip=["of", "query", alt.Tooltip("value:Q", format=".4f")],
         )
-        .properties(width=alt.Step(38), height=260)
+        .properties(width=alt.Step(charts.language_step(means["query_language"])), height=260)
     )
 
 
@@ -85,7 +156,10 @@ def _bias(result: Result) -> alt.Chart | alt.LayerChart:
     chart: alt.Chart = (
         (intervals + points)
         .properties(width=420, height=24)
-        .facet(row=alt.Row("figure:N", title=None, sort=names, header=alt.Header(labelAngle=0, labelAlign="left")))
+        .facet(
+            row=alt.Row("figure:N", title=None, sort=names, header=alt.Header(labelAngle=0, labelAlign="left")),
+            spacing=6,
+        )
         .resolve_scale(x="independent")
         .properties(title=f"{result.model} on {result.suite}: language bias")
     )

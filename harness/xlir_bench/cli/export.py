@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -14,6 +15,7 @@ from xlir_bench.collection import SETTINGS
 from xlir_bench.errors import InputError
 
 if TYPE_CHECKING:
+    from xlir_bench.analysis.paper import Choice
     from xlir_bench.results.exchange import Entry
 
 _FORMATS = ("mteb", "trec", "csv", "parquet", "latex", "json")
@@ -44,8 +46,24 @@ class _Depth(click.ParamType[int]):
     help="File, or for mteb and trec a folder. CSV, LaTeX and JSON go to stdout without it.",
 )
 @options.measured_languages
-@click.option("--settings", type=options.Listed(SETTINGS), help="trec: only these, e.g. monolingual.")
+@click.option("--settings", type=options.Listed(SETTINGS), help="trec, latex: only these, e.g. monolingual.")
 @click.option("--depth", type=_Depth(), help="trec: leave out what is ranked below it.  [default: all]")
+@click.option("--suites", type=options.Listed(), help="latex: only results of these suites.")
+@click.option("--rows-in", type=options.Listed(), help="latex: only rows with queries and documents in these.")
+@click.option("--by-language", is_flag=True, help="latex: a table per setting, with a row for each query language.")
+@click.option(
+    "--with",
+    "show",
+    type=click.Choice(("intervals", "letters")),
+    help="latex: beside each mean its 95 % interval, or letters that two encoders share if no test tells them apart.",
+)
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="NAME=SHOWN",
+    help="latex: what to write for a model, suite, setting, measure or language.",
+)
 def command(
     results: tuple[Path, ...],
     form: str,
@@ -53,6 +71,11 @@ def command(
     languages: tuple[str, ...] | None,
     settings: tuple[str, ...] | None,
     depth: int | None,
+    suites: tuple[str, ...] | None,
+    rows_in: tuple[str, ...] | None,
+    by_language: bool,
+    show: Literal["intervals", "letters"] | None,
+    names: tuple[str, ...],
 ) -> None:
     """Write results in a form that other programs read.
 
@@ -60,13 +83,29 @@ def command(
     languages, settings or measures, the fullest is written.
 
     mteb: TaskResult files that mteb.ResultCache(OUTPUT) loads. trec: a run and judgements per row, which trec_eval and
-    ir_measures score as the result says. csv, parquet: one row per score. latex: a table of means per suite. json: the
-    results in one array.
+    ir_measures score as the result says. csv, parquet: one row per score. latex: tables for a paper. json: the results
+    in one array.
 
     Every figure is computed again from the ranks first. Exit code 2 if one does not follow.
     """
+    from xlir_bench.analysis.paper import Choice
     from xlir_bench.results import exchange
 
+    _refuse_options(
+        form,
+        {
+            "trec": {"--depth": depth},
+            "trec and latex": {"--settings": settings},
+            "latex": {
+                "--suites": suites,
+                "--rows-in": rows_in,
+                "--by-language": by_language,
+                "--with": show,
+                "--name": names,
+            },
+        },
+    )
+    choice = Choice(suites, settings, rows_in, options.display_names(names), by_language, show)
     entries = exchange.read_entries(results, languages)
     if output is None and form in (*_FOLDERS, "parquet"):
         raise InputError(f"--format {form} needs --output, a {'file' if form == 'parquet' else 'folder'}")
@@ -75,7 +114,7 @@ def command(
     entries = [_verified(entry, analysis=form in _WITH_ANALYSIS) for entry in entries]
     found = [entry.result for entry in entries]
     if output is None:
-        text = {"csv": exchange.as_csv, "latex": exchange.as_latex, "json": exchange.as_json}[form](found)
+        text = _text(form, entries, choice)
         _check_encodable(text, form)
         click.echo(text, nl=False)
     elif form == "mteb":
@@ -87,9 +126,27 @@ def command(
     else:
         from xlir_bench.files import replacing
 
-        text = {"csv": exchange.as_csv, "latex": exchange.as_latex, "json": exchange.as_json}[form](found)
+        text = _text(form, entries, choice)
         with replacing(output) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def _text(form: str, entries: list[Entry], choice: Choice) -> str:
+    from xlir_bench.analysis.paper import paper_tables
+    from xlir_bench.results import exchange
+
+    if form == "latex":
+        return paper_tables(entries, choice)
+    found = [entry.result for entry in entries]
+    return exchange.as_csv(found) if form == "csv" else exchange.as_json(found)
+
+
+def _refuse_options(form: str, options_of: Mapping[str, Mapping[str, object]]) -> None:
+    """Refuse an option that the form does not have: it would be passed over without a word."""
+    for forms, given in options_of.items():
+        for option, value in given.items():
+            if value not in (None, False, ()) and form not in forms.split(" and "):
+                raise InputError(f"{option} is an option of --format {forms}: leave it out")
 
 
 def _verified(entry: Entry, *, analysis: bool) -> Entry:

@@ -15,7 +15,7 @@ from xlir_bench.cli.tables import plain_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xlir_bench.gating import Check, GateReport
+    from xlir_bench.gating import Check, Finding, GateReport
 
 _WIDTH = 160
 _PASSED_SHOWN = 40
@@ -114,19 +114,21 @@ def _print(report: GateReport) -> None:
     passed = [check for check in report.checks if check.verdict == "passed"]
     hidden = set(map(id, passed[_PASSED_SHOWN:]))
     shown = [check for check in report.checks if id(check) not in hidden]
-    console.print(_table(shown))
+    grouped = [found for found in report.findings if len(found.checks) > 1]
+    alone = {check.figure for found in grouped for check in found.checks}
+    console.print(_table([check for check in shown if check.figure not in alone], grouped))
     if hidden:
         console.print(f"and {len(hidden)} more that passed; --json has all of them")
     console.print()
-    for check in report.checks:
-        if check.verdict != "passed":
-            console.print(printable(f"{check.verdict}: {check.figure}: {check.reason}", 1000), soft_wrap=True)
+    for found in report.findings:
+        console.print(printable(f"{found.verdict}: {found.about}: {found.reason}", 1000), soft_wrap=True)
     if report.notice is not None:
         console.print(printable(report.notice, 1000), soft_wrap=True)
     console.print(printable(report.headline, 1000), soft_wrap=True)
 
 
-def _table(checks: list[Check]) -> Table:
+def _table(checks: list[Check], grouped: list[Finding]) -> Table:
+    """A row for each check, and one for those that are grouped."""
     from rich.text import Text
 
     from xlir_bench.analysis.latex import figure
@@ -149,4 +151,7 @@ def _table(checks: list[Check]) -> Table:
             "" if check.floor is None else figure(check.floor),
             p,
         )
+    for found in grouped:
+        suite, count = printable(found.checks[0].figure.suite), f"{len(found.checks)} checks"
+        table.add_row(Text(found.verdict, style="red"), Text(suite), "", count)
     return table

@@ -25,6 +25,7 @@ _COMMANDS = {
     "pairs": "Build, count and translate pairs of texts to train on.",
     "audit": "Say which texts of a suite stand in training data.",
     "export": "Write results as mteb, TREC, CSV, Parquet, LaTeX or JSON.",
+    "plot": "Draw a figure for a paper: SVG, PDF or PNG.",
     "import": "Take published results as submissions.",
     "train": "Train encoders by recipes, or by a grid of them.",
     "submit": "Make, check and verify submissions.",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 import click
 
 from xlir_bench.cli.globals import set_offline, show_traceback
-from xlir_bench.errors import XlirError, explained
+from xlir_bench.errors import InputError, XlirError, explained
 
 if TYPE_CHECKING:
     from xlir_bench.api.options import EvaluateOptions, ModelOptions
@@ -119,6 +119,21 @@ offline: Decorator = click.option(
     help="Open no connection, whatever is missing.  [env: XLIR_BENCH_OFFLINE]",
 )
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, and nothing else there.")
+
+
+def display_names(names: tuple[str, ...]) -> dict[str, str]:
+    """Name -> what to write in its place, from `NAME=SHOWN`.
+
+    Raises:
+        InputError: one is not written so.
+    """
+    found: dict[str, str] = {}
+    for written in names:
+        name, equals, shown = written.partition("=")
+        if not equals or not name or not shown.strip():
+            raise InputError(f"--name {written}: write NAME=SHOWN, such as xquad-r=XQuAD-R")
+        found[name] = shown
+    return found
 
 
 def count(name: str, default: int, meaning: str) -> Decorator:

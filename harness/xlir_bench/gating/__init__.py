@@ -3,7 +3,7 @@
 from xlir_bench.gating.checks import expand
 from xlir_bench.gating.judge import gate
 from xlir_bench.gating.policy import DEFAULT_POLICY, Budget, Policy, Rule, read_policy
-from xlir_bench.gating.verdict import Check, Figure, GateReport, Verdict
+from xlir_bench.gating.verdict import Check, Figure, Finding, GateReport, Verdict
 from xlir_bench.gating.xml import junit
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Budget",
     "Check",
     "Figure",
+    "Finding",
     "GateReport",
     "Policy",
     "Rule",

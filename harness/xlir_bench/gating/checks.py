@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from xlir_bench.errors import InputError
+from xlir_bench.analysis.fairness import without_cutoff
+from xlir_bench.errors import InputError, warn
 from xlir_bench.gating.policy import ANY, PRIMARY, Budget, Languages, Policy, Rule
-from xlir_bench.gating.verdict import EVERY, Figure
-from xlir_bench.measures import parse
+from xlir_bench.gating.scale import Scale
+from xlir_bench.gating.verdict import BIAS, EVERY, Figure
 from xlir_bench.results import Result
 
 
@@ -33,18 +34,26 @@ def expand(policy: Policy, baseline: Mapping[str, Result], candidate: Mapping[st
         InputError: the policy checks nothing of this baseline, or a budget lets everything pass.
     """
     found: dict[Figure, Asked] = {}
+    idle: list[str] = []
     for number, rule in enumerate(policy.rules, 1):
-        for name in baseline if ANY in rule.suite else _suites(rule.suite, {**candidate, **baseline}):
-            for figure in _figures(rule, name, baseline.get(name) or candidate.get(name)):
-                _check_budget(rule.budget, figure.measure, number)
-                earlier = found.get(figure, Asked(figure, None, None))
-                found[figure] = Asked(
-                    figure,
-                    earlier.budget if rule.budget is None else rule.budget,
-                    earlier.floor if rule.floor is None else rule.floor,
-                )
+        names = baseline if ANY in rule.suite else _suites(rule.suite, {**candidate, **baseline})
+        figures = [one for name in names for one in _figures(rule, name, baseline.get(name) or candidate.get(name))]
+        if not figures and not policy.is_shipped:
+            idle.append(f"{policy.source}: rule {number} checks nothing: no suite of the baseline has its figures")
+        for figure in figures:
+            _check_budget(rule.budget, figure, f"{policy.source}: rule {number}")
+            earlier = found.get(figure, Asked(figure, None, None))
+            found[figure] = Asked(
+                figure,
+                earlier.budget if rule.budget is None else rule.budget,
+                earlier.floor if rule.floor is None else rule.floor,
+            )
     if not found:
-        raise InputError(f"the policy checks nothing of the baseline, which has {', '.join(baseline)}; name its suites")
+        raise InputError(
+            f"{policy.source} checks nothing of the baseline, which has {', '.join(baseline)}; name its suites"
+        )
+    for message in idle:
+        warn(message)
     return list(found.values())
 
 
@@ -56,7 +65,11 @@ def _suites(named: Iterable[str], there: Mapping[str, Result]) -> Iterator[str]:
 
 def _figures(rule: Rule, suite: str, result: Result | None) -> Iterator[Figure]:
     if result is None:
-        yield from (Figure(suite, setting, measure) for setting in rule.setting for measure in rule.measure)
+        for setting in [BIAS] if rule.bias else rule.setting:
+            yield from (Figure(suite, setting, measure) for measure in rule.bias or rule.measure)
+        return
+    if rule.bias:
+        yield from _figures_of_bias(rule, suite, result)
         return
     passed_over = ANY in rule.suite
     settings: Iterable[str] = result.summary if ANY in rule.setting else rule.setting
@@ -68,6 +81,21 @@ def _figures(rule: Rule, suite: str, result: Result | None) -> Iterator[Figure]:
                 yield from _per_language(rule, Figure(suite, setting, measure), result)
             elif not passed_over:
                 yield Figure(suite, setting, measure)
+
+
+def _figures_of_bias(rule: Rule, suite: str, result: Result) -> Iterator[Figure]:
+    bias = result.bias
+    stored = {} if bias is None else dict.fromkeys([*bias.summary, *bias.maps])
+    for written in rule.bias:
+        # A name without a cut-off means the one that the result has.
+        name = next((one for one in stored if written in {one, without_cutoff(one)}), written)
+        if bias is None or name not in stored:
+            if ANY not in rule.suite:
+                yield Figure(suite, BIAS, name)
+            continue
+        for x in _codes(rule.query_languages, bias.query_languages.get(name, bias.maps.get(name, {}))):
+            for y in _codes(rule.document_languages, bias.document_languages.get(name, ())):
+                yield Figure(suite, BIAS, name, x, y)
 
 
 def _per_language(rule: Rule, whole: Figure, result: Result) -> Iterator[Figure]:
@@ -88,13 +116,15 @@ def _codes(asked: Languages, there: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(there)) if asked == "each" else tuple(asked)
 
 
-def _check_budget(budget: Budget | None, measure: str, rule: int) -> None:
+def _check_budget(budget: Budget | None, figure: Figure, rule: str) -> None:
     """A budget that takes in everything is a slip of the pen: 2 for 2 %."""
-    if budget is None or measure == PRIMARY or budget.value < 1:
+    if budget is None or figure.measure == PRIMARY or budget.value < 1:
         return
-    definition = parse(measure).definition
-    if definition.bounded or (budget.relative and definition.higher_is_better):
+    scale = Scale.of(figure, {})
+    if budget.relative and scale.best != "high":
+        return  # what should be low, or near a value, may well double
+    if scale.bounded or budget.relative:
         raise InputError(
-            f"rule {rule} of the policy: a budget of {budget} lets {measure} lose all it has; write a share as "
+            f"{rule}, field budget: a budget of {budget} lets {figure.measure} lose all it has; write a share as "
             f"{budget.value:g} %, or an absolute loss below 1"
         )

@@ -9,7 +9,9 @@ import numpy as np
 from xlir_bench.analysis import Run
 from xlir_bench.analysis.questions import Column, Floats, Questions, ends
 from xlir_bench.errors import InputError
-from xlir_bench.gating.verdict import EVERY, Figure
+from xlir_bench.gating.bias import BiasLoss, MeasuredBias
+from xlir_bench.gating.scale import Scale
+from xlir_bench.gating.verdict import BIAS, EVERY, Figure, Lack
 from xlir_bench.measures import parse, statistics
 from xlir_bench.retrieval.ranks import Row
 
@@ -23,23 +25,26 @@ class Measured:
 
     run: Run
     questions: Questions
+    bias: MeasuredBias
     _rows: dict[str, list[Row]] = field(default_factory=dict)
     _cells: dict[tuple[str, str], dict[tuple[str, str], Column]] = field(default_factory=dict)
 
     @staticmethod
     def of(run: Run) -> Measured:
         """Of a run."""
-        return Measured(run, Questions.of(run.ranks))
+        return Measured(run, Questions.of(run.ranks), MeasuredBias(run))
 
-    def lack(self, figure: Figure) -> str | None:
-        """What the result lacks of a figure, as the object of a sentence; None where it has all of it."""
+    def lack(self, figure: Figure) -> Lack | None:
+        """What the result lacks of a figure; None where it has all of it."""
+        if figure.setting == BIAS:
+            return self.bias.lack(figure)
         measures = self.run.result.summary.get(figure.setting)
         if measures is None:
-            return f"no {figure.setting} setting on {figure.suite}"
+            return Lack("setting", f"no {figure.setting} setting on {figure.suite}")
         if figure.measure not in measures:
-            return f"no {figure.measure} in the {figure.setting} setting of {figure.suite}"
+            return Lack("measure", f"no {figure.measure} in the {figure.setting} setting of {figure.suite}")
         if not self.columns(figure):
-            return f"no row {figure.languages} in the {figure.setting} setting of {figure.suite}"
+            return Lack("row", f"no row {figure.languages} in the {figure.setting} setting of {figure.suite}")
         return None
 
     def columns(self, figure: Figure) -> list[Column]:
@@ -51,8 +56,16 @@ class Measured:
         ]
 
     def value(self, figure: Figure) -> float:
-        """The figure: the mean over its rows, each with equal weight."""
+        """The figure: the mean over its rows, each with equal weight; or a figure of bias."""
+        if figure.setting == BIAS:
+            value = self.bias.value(figure)
+            assert value is not None, "what a result lacks is not asked for"
+            return value
         return _macro(self.columns(figure))
+
+    def scale(self, figure: Figure) -> Scale:
+        """In which direction a figure gets worse."""
+        return Scale.of(figure, self.bias.pool_shares)
 
     def _of(self, setting: str, measure: str) -> dict[tuple[str, str], Column]:
         if (setting, measure) not in self._cells:
@@ -84,12 +97,12 @@ class Pair:
 
     Attributes:
         candidate, baseline: None where that side has no result, or none that may be compared.
-        absent: what the candidate lacks of the whole suite, as the object of a sentence; None where it can be compared.
+        absent: what the candidate lacks of the whole suite; None where it can be compared.
     """
 
     candidate: Measured | None
     baseline: Measured | None
-    absent: str | None = None
+    absent: Lack | None = None
 
     @staticmethod
     def of(suite: str, candidate: Run | None, baseline: Run | None) -> Pair:
@@ -100,14 +113,17 @@ class Pair:
         """
         measured = Measured.of(baseline) if baseline is not None else None
         if candidate is None:
-            return Pair(None, measured, f"no result on {suite}: give `xlir-bench run` --suite {suite}")
+            lack = Lack("result", f"no result on {suite}: give `xlir-bench run` --suite {suite}")
+            return Pair(None, measured, lack)
         if baseline is None or measured is None:
             return Pair(Measured.of(candidate), None)
         mine, theirs = candidate.result.suite, baseline.result.suite
         if mine.version != theirs.version:
             raise _refusal(suite, f"version {theirs.version} of the suite, the candidate on version {mine.version}")
         if lacking := [code for code in theirs.languages if code not in mine.languages]:
-            return Pair(None, measured, f"no {', '.join(lacking)} on {suite}: it was measured without")
+            return Pair(
+                None, measured, Lack("languages", f"no {', '.join(lacking)} on {suite}: it was measured without")
+            )
         if more := [code for code in mine.languages if code not in theirs.languages]:
             raise _refusal(suite, f"fewer languages than the candidate, without {', '.join(more)}")
         if mine.fingerprint != theirs.fingerprint:
@@ -132,14 +148,30 @@ class Pair:
         """
         assert self.candidate is not None
         assert self.baseline is not None
-        sign = 1 if parse(figure.measure).definition.higher_is_better else -1
+        scale = self.candidate.scale(figure)
         mine, theirs = self.candidate.columns(figure), self.baseline.columns(figure)
         same = len(mine) == len(theirs) and all(
             np.array_equal(a.rows, b.rows) for a, b in zip(mine, theirs, strict=True)
         )
         if not same:
             raise _refusal(figure.suite, "other relevant documents than the candidate, as their ranks say")
-        return [Column(a.rows, sign * (b.values - a.values)) for a, b in zip(mine, theirs, strict=True)]
+        return [
+            Column(a.rows, scale.badness(a.values) - scale.badness(b.values)) for a, b in zip(mine, theirs, strict=True)
+        ]
+
+    def bias_loss(self, figure: Figure) -> BiasLoss:
+        """How much more biased the candidate is in a figure that both have.
+
+        Raises:
+            InputError: the runs are of different queries.
+        """
+        assert self.candidate is not None
+        assert self.baseline is not None
+        sides = self.candidate.bias, self.baseline.bias
+        mine, theirs = (None if side.figures is None else side.figures.questions.query_id for side in sides)
+        if mine is None or theirs is None or not np.array_equal(mine, theirs):
+            raise _refusal(figure.suite, "other relevant documents than the candidate, as their ranks say")
+        return BiasLoss.of(figure, *sides, self.candidate.scale(figure))
 
 
 @dataclass(frozen=True)
@@ -178,8 +210,13 @@ def p_values(losses: list[Loss], family: int, alpha: float) -> Floats:
         alpha: what adjusted p is held against. With a large family the test draws more, so that p can get below
             alpha / family.
     """
-    resamples = max(statistics.RESAMPLES, int(np.ceil(10 * family / alpha)))
-    return statistics.randomisation_test(np.column_stack([loss.contributions for loss in losses]), resamples=resamples)
+    contributions = np.column_stack([loss.contributions for loss in losses])
+    return statistics.randomisation_test(contributions, resamples=resamples_of(family, alpha))
+
+
+def resamples_of(family: int, alpha: float) -> int:
+    """Resamples with which p can get below alpha / family."""
+    return max(statistics.RESAMPLES, int(np.ceil(10 * family / alpha)))
 
 
 def _macro(columns: list[Column]) -> float:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xlir_bench.analysis.latex import figure as written
-from xlir_bench.gating.verdict import Check, GateReport
+from xlir_bench.gating.verdict import Finding, GateReport
 
 SHOWN = 10
 """Annotations of one kind that GitHub takes from a step; it drops the others."""
 
-ROWS = 200
-"""Rows of the summary; a summary above 1 MiB is not shown at all."""
+ROWS = 32
+REASONS = 16
+"""Of the summary, which with them has at most 60 lines: what fits into a comment and is read."""
 
 _WORDS = {
     "passed": "passed",
@@ -27,21 +28,20 @@ def workflow_commands(report: GateReport) -> Iterator[str]:
     """Workflow commands, a line each: errors for what failed, warnings for what chance may explain."""
     if report.notice is not None:
         yield f"::warning title=gate::{_data(report.notice)}"
-    for level, checks in (
-        ("error", report.failures),
-        ("warning", [check for check in report.checks if check.verdict == "unproven"]),
-    ):
-        more = len(checks) - SHOWN
-        for check in checks[:SHOWN] if more <= 0 else checks[: SHOWN - 1]:
-            yield f"::{level} title={_property(f'gate: {check.figure}')}::{_data(check.reason)}"
-        if more > 0:
-            yield f"::{level} title=gate::{_data(f'and {more + 1} more checks')}"
+    doubts = [found for found in report.findings if found.verdict == "unproven"]
+    for level, findings in (("error", report.findings[: len(report.findings) - len(doubts)]), ("warning", doubts)):
+        shown = findings if len(findings) <= SHOWN else findings[: SHOWN - 1]
+        for found in shown:
+            yield f"::{level} title={_property(f'gate: {found.about}')}::{_data(found.reason)}"
+        if more := sum(len(found.checks) for found in findings[len(shown) :]):
+            yield f"::{level} title=gate::{_data(f'and {more} more checks')}"
 
 
 def summary(report: GateReport) -> str:
-    """Markdown: the outcome and a table, what failed first."""
-    order = {"loss": 0, "floor": 0, "missing": 0, "unproven": 1, "passed": 2}
-    checks = sorted(report.checks, key=lambda check: order[check.verdict])
+    """Markdown of at most 60 lines: the outcome, a table with what failed first, and the reasons."""
+    passed = [Finding((check,)) for check in report.checks if check.verdict == "passed"]
+    findings = report.findings + passed
+    failed = [found for found in findings if found.checks[0].failed]
     headings = ("", "suite", "setting", "measure", "languages", "baseline", "candidate", "loss", "budget", "floor", "p")
     lines = [
         f"### xlir-bench gate: {'passed' if report.passed else 'failed'}",
@@ -51,16 +51,20 @@ def summary(report: GateReport) -> str:
         "",
         _row(headings),
         _row(["---"] * 5 + ["---:"] * 6),
-        *(_row(_cells(check)) for check in checks[:ROWS]),
+        *(_row(_cells(found)) for found in findings[:ROWS]),
     ]
-    if len(checks) > ROWS:
-        lines += ["", f"and {len(checks) - ROWS} more checks; the JSON report has all of them"]
-    reasons = [f"- {_cell(str(check.figure))}: {_cell(check.reason)}" for check in checks[:ROWS] if check.failed]
-    return "\n".join([*lines, "", *reasons]) + "\n"
+    if hidden := sum(len(found.checks) for found in findings[ROWS:]):
+        lines += ["", f"and {hidden} more checks; the JSON report has all of them"]
+    lines += ["", *(f"- {_cell(found.about)}: {_cell(found.reason)}" for found in failed[:REASONS])]
+    if hidden := sum(len(found.checks) for found in failed[REASONS:]):
+        lines.append(f"- and {hidden} more that failed")
+    return "\n".join(lines) + "\n"
 
 
-def _cells(check: Check) -> list[str]:
-    figure = check.figure
+def _cells(found: Finding) -> list[str]:
+    check, figure = found.checks[0], found.checks[0].figure
+    if len(found.checks) > 1:
+        return [_WORDS[check.verdict], _cell(figure.suite), "", f"{len(found.checks)} checks", *[""] * 7]
     names = (figure.suite, figure.setting, figure.measure, figure.languages or "all")
     return [
         _WORDS[check.verdict],

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from xlir_bench.analysis import Run, warn_of_similarities
 from xlir_bench.analysis.latex import figure as written
 from xlir_bench.errors import InputError
+from xlir_bench.gating.bias import BiasLoss
 from xlir_bench.gating.checks import Asked, expand
-from xlir_bench.gating.figures import Loss, Pair, intervals, p_values
+from xlir_bench.gating.figures import Loss, Pair, intervals, p_values, resamples_of
 from xlir_bench.gating.policy import Policy
-from xlir_bench.gating.verdict import Check, Figure, GateReport, Side, Verdict
-from xlir_bench.measures import parse, statistics
+from xlir_bench.gating.scale import EQUAL, Scale
+from xlir_bench.gating.verdict import BIAS, Basis, Check, Figure, GateReport, Lack, Side, Verdict
+from xlir_bench.measures import statistics
 from xlir_bench.results import Result, distinct_names, name_of_data
-
-_EQUAL = 1e-12
-"""Sums of the same numbers in another order may differ in their last digits."""
 
 
 @dataclass(frozen=True)
 class Evidence:
     """A loss with what the statistics say of it; p where a budget asks for it."""
 
-    loss: Loss
-    interval: tuple[float, float]
+    loss: Loss | BiasLoss
+    interval: tuple[float, float] | None
     p: float | None = None
     adjusted_p: float | None = None
+    basis: Basis = "test"
 
 
 def gate(candidate: Sequence[Run], baseline: Sequence[Run], policy: Policy) -> GateReport:
@@ -55,12 +55,13 @@ def gate(candidate: Sequence[Run], baseline: Sequence[Run], policy: Policy) -> G
     pairs = {
         suite: Pair.of(suite, mine.get(suite), theirs.get(suite)) for suite in named if suite in mine or suite in theirs
     }
-    missing = {one.figure: reason for one in asked if (reason := _missing(one, pairs.get(one.figure.suite)))}
+    missing = {one.figure: lack for one in asked if (lack := _missing(one, pairs.get(one.figure.suite)))}
     tested = _tested([one for one in asked if one.figure not in missing], pairs, policy.alpha)
     checks = []
     for one in asked:
         if one.figure in missing:
-            checks.append(Check(one.figure, "missing", missing[one.figure], one.budget, one.floor))
+            lack = missing[one.figure]
+            checks.append(Check(one.figure, "missing", lack.text, one.budget, one.floor, lacks=lack.kind))
         else:
             checks.append(_judged(one, pairs[one.figure.suite], tested.get(one.figure), policy.alpha))
     return GateReport(
@@ -114,43 +115,61 @@ def _results(runs: Mapping[str, Run]) -> dict[str, Result]:
     return {suite: run.result for suite, run in runs.items()}
 
 
-def _missing(asked: Asked, pair: Pair | None) -> str | None:
-    """Why a figure cannot be judged; None where it can."""
+def _missing(asked: Asked, pair: Pair | None) -> Lack | None:
+    """Why a figure cannot be judged, as a sentence; None where it can."""
     if pair is None:
-        return f"neither side has a result on {asked.figure.suite}"
+        return Lack("result", f"neither side has a result on {asked.figure.suite}")
     if pair.absent is not None:
-        return f"the candidate has {pair.absent}"
+        return Lack(pair.absent.kind, f"the candidate has {pair.absent.text}")
     assert pair.candidate is not None, "a pair without a candidate says what is absent"
     if lack := pair.candidate.lack(asked.figure):
-        return f"the candidate has {lack}"
-    lack = f"no result on {asked.figure.suite}" if pair.baseline is None else pair.baseline.lack(asked.figure)
+        return Lack(lack.kind, f"the candidate has {lack.text}")
+    if pair.baseline is None:
+        lack = Lack("result", f"no result on {asked.figure.suite}")
+    else:
+        lack = pair.baseline.lack(asked.figure)
     if asked.budget is None or lack is None:
         return None
-    return f"the baseline has {lack}: measure it again, or set a floor in place of the budget"
+    return Lack(lack.kind, f"the baseline has {lack.text}: measure it again, or set a floor in place of the budget")
 
 
 def _tested(asked: Sequence[Asked], pairs: Mapping[str, Pair], alpha: float) -> dict[Figure, Evidence]:
     """Loss, interval and p of every figure that both sides have; p only where a budget asks for it."""
-    budgeted = [one.figure for one in asked if one.budget is not None]
+    budgeted = {one.figure for one in asked if one.budget is not None}
     tested: dict[Figure, Evidence] = {}
     for suite, pair in pairs.items():
         figures = [one.figure for one in asked if one.figure.suite == suite and _on_both(one.figure, pair)]
-        columns = {figure: pair.losses(figure) for figure in figures}
-        losses = {figure: Loss.of(pair.questions, columns[figure]) for figure in figures}
-        for figure, interval in intervals(pair.questions, columns).items():
-            tested[figure] = Evidence(losses[figure], interval)
-        to_test = [figure for figure in figures if figure in set(budgeted)]
-        for figure in to_test:
-            _check_sight(figure, losses[figure].questions, len(budgeted), alpha)
-        if to_test:
-            p = p_values([losses[figure] for figure in to_test], len(budgeted), alpha)
-            for figure, value in zip(to_test, p, strict=True):
-                tested[figure] = Evidence(losses[figure], tested[figure].interval, float(value))
-    family = {figure: one.p for figure, one in tested.items() if one.p is not None}
-    for figure, value in zip(family, statistics.holm(list(family.values())), strict=True):
-        one = tested[figure]
-        tested[figure] = Evidence(one.loss, one.interval, one.p, float(value))
+        columns = {figure: pair.losses(figure) for figure in figures if figure.setting != BIAS}
+        found = intervals(pair.questions, columns)
+        for figure, losses in columns.items():
+            tested[figure] = Evidence(Loss.of(pair.questions, losses), found[figure])
+        for figure in figures:
+            if figure.setting == BIAS:
+                loss = pair.bias_loss(figure)
+                tested[figure] = Evidence(loss, loss.interval, basis=loss.basis)
+    to_test = [figure for figure, one in tested.items() if figure in budgeted and one.basis == "test"]
+    for figure, p in _p_values({figure: tested[figure].loss for figure in to_test}, alpha).items():
+        tested[figure] = replace(tested[figure], p=p)
+    adjusted = statistics.holm([tested[figure].p or 0.0 for figure in to_test])
+    for figure, value in zip(to_test, adjusted, strict=True):
+        tested[figure] = replace(tested[figure], adjusted_p=float(value))
     return tested
+
+
+def _p_values(losses: Mapping[Figure, Loss | BiasLoss], alpha: float) -> dict[Figure, float]:
+    """P of every loss that has a test: one family, whose size the number of resamples follows."""
+    found: dict[Figure, float] = {}
+    of_suite: dict[str, dict[Figure, Loss]] = {}
+    for figure, loss in losses.items():
+        assert loss.questions is not None
+        _check_sight(figure, loss.questions, len(losses), alpha)
+        if isinstance(loss, BiasLoss):
+            found[figure] = loss.p(resamples_of(len(losses), alpha))
+        else:
+            of_suite.setdefault(figure.suite, {})[figure] = loss
+    for one in of_suite.values():
+        found |= dict(zip(one, map(float, p_values(list(one.values()), len(losses), alpha)), strict=True))
+    return found
 
 
 def _on_both(figure: Figure, pair: Pair) -> bool:
@@ -172,8 +191,9 @@ def _judged(asked: Asked, pair: Pair, tested: Evidence | None, alpha: float) -> 
     figure = asked.figure
     value = pair.candidate.value(figure)
     baseline = pair.baseline.value(figure) if pair.baseline is not None and tested is not None else None
-    allowed = asked.budget.of(baseline) if asked.budget is not None and baseline is not None else None
-    verdict, reason = decide(asked, value, tested, allowed, alpha)
+    scale = pair.candidate.scale(figure)
+    allowed = asked.budget.of(scale.unit(baseline)) if asked.budget is not None and baseline is not None else None
+    verdict, reason = decide(asked, value, tested, allowed, alpha, scale)
     return Check(
         figure,
         verdict,
@@ -185,6 +205,7 @@ def _judged(asked: Asked, pair: Pair, tested: Evidence | None, alpha: float) -> 
         loss=None if tested is None else tested.loss.value,
         interval=None if tested is None else tested.interval,
         allowed=allowed,
+        basis=None if tested is None or allowed is None else tested.basis,
         p=None if tested is None else tested.p,
         adjusted_p=None if tested is None else tested.adjusted_p,
         questions=None if tested is None else tested.loss.questions,
@@ -192,7 +213,12 @@ def _judged(asked: Asked, pair: Pair, tested: Evidence | None, alpha: float) -> 
 
 
 def decide(
-    asked: Asked, value: float, tested: Evidence | None, allowed: float | None, alpha: float
+    asked: Asked,
+    value: float,
+    tested: Evidence | None,
+    allowed: float | None,
+    alpha: float,
+    scale: Scale,
 ) -> tuple[Verdict, str]:
     """The verdict on a figure, and the sentence that says why.
 
@@ -202,22 +228,33 @@ def decide(
         tested: the loss; None where the baseline has no such figure.
         allowed: the budget in the measure's unit; None where there is none.
         alpha: what the adjusted p is held against.
+        scale: in which direction the figure gets worse.
     """
-    higher_is_better = parse(asked.figure.measure).definition.higher_is_better
-    if asked.floor is not None:
-        short = asked.floor - value if higher_is_better else value - asked.floor
-        if short > _EQUAL * max(1.0, abs(asked.floor)):
-            side = "below" if higher_is_better else "above"
-            return "floor", f"{written(value)} is {side} the floor of {written(asked.floor)}"
-    if tested is None or allowed is None or tested.adjusted_p is None:
+    if asked.floor is not None and (worse := scale.passes(value, asked.floor)) is not None:
+        return "floor", f"{written(value)} is {worse} the floor of {written(asked.floor)}"
+    if tested is None or allowed is None:
         return "passed", f"{written(value)}" + (f", floor {written(asked.floor)}" if asked.floor is not None else "")
-    loss, p = tested.loss.value, _probability(tested.adjusted_p)
-    if loss <= allowed + _EQUAL * max(1.0, abs(allowed)):
+    loss = tested.loss.value
+    if loss <= allowed + EQUAL * max(1.0, abs(allowed)):
         return "passed", f"lost {written(loss)} of {written(allowed)}" if loss > 0 else f"gained {written(abs(loss))}"
+    return _past_budget(tested, f"{written(allowed)} is allowed", alpha)
+
+
+def _past_budget(tested: Evidence, limit: str, alpha: float) -> tuple[Verdict, str]:
+    """The verdict on a loss that is past its budget."""
+    lost = f"lost {written(tested.loss.value)}"
+    if tested.interval is None:
+        return "loss", f"{lost}, {limit}; the plain difference counts: this figure has no test"
+    low, high = tested.interval
+    spread = f"{lost} ({written(low)} to {written(high)}), {limit}"
+    if tested.adjusted_p is None:
+        if low > 0:
+            return "loss", f"{spread}; this figure has no test, and its interval is above 0"
+        return "unproven", f"{spread}; this figure has no test, and its interval holds 0, so it may be chance"
+    p = _probability(tested.adjusted_p)
     if tested.adjusted_p < alpha:
-        low, high = (written(end) for end in tested.interval)
-        return "loss", f"lost {written(loss)} ({low} to {high}), {written(allowed)} is allowed; adjusted p {p}"
-    return "unproven", f"lost {written(loss)}, {written(allowed)} is allowed; adjusted p {p}, so it may be chance"
+        return "loss", f"{spread}; adjusted p {p}"
+    return "unproven", f"{lost}, {limit}; adjusted p {p}, so it may be chance"
 
 
 def _probability(p: float) -> str:

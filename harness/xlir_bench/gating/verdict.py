@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from xlir_bench.gating.policy import Budget
 
@@ -12,13 +12,21 @@ Verdict = Literal["passed", "unproven", "loss", "floor", "missing"]
 
 EVERY = "*"
 
+BIAS = "bias"
+"""Where a setting stands, for figures of bias."""
+
+Basis = Literal["test", "interval", "difference"]
+"""How it is told whether a loss is real: a paired test; whether the loss's interval is above 0; or not at all, where a
+figure has neither: then the plain difference counts.
+"""
+
 
 @dataclass(frozen=True)
 class Figure:
     """What a check is about.
 
     Attributes:
-        suite, setting, measure: names.
+        suite, setting, measure: names; of a figure of bias, the setting is `BIAS`.
         query_language, document_language: a code, or "*" for the mean over all rows that the other one names.
     """
 
@@ -39,6 +47,21 @@ class Figure:
         return f"{self.query_language} to {self.document_language}"
 
 
+Kind = Literal["result", "languages", "setting", "measure", "row"]
+
+
+class Lack(NamedTuple):
+    """What a side lacks of a figure.
+
+    Attributes:
+        kind: what it is that lacks: several figures lack one of a kind together.
+        text: as the object of a sentence.
+    """
+
+    kind: Kind
+    text: str
+
+
 @dataclass(frozen=True)
 class Check:
     """A figure held against its rule.
@@ -52,9 +75,11 @@ class Check:
         loss: what the candidate lost, below 0 where it gained, in the measure's unit and whatever its direction.
         interval: low and high end of the loss's 95 % interval; cluster bootstrap by question.
         allowed: the budget in the measure's unit.
-        p: two-sided, paired randomisation by question.
+        basis: how it was told whether the loss is real; None where there is no budget.
+        p: two-sided, paired randomisation by question; None where the figure has no test.
         adjusted_p: after Holm, over all checks that have a p.
         questions: how many the test rests on.
+        lacks: of a missing figure: what it is that lacks.
     """
 
     figure: Figure
@@ -67,9 +92,11 @@ class Check:
     loss: float | None = None
     interval: tuple[float, float] | None = None
     allowed: float | None = None
+    basis: Basis | None = None
     p: float | None = None
     adjusted_p: float | None = None
     questions: int | None = None
+    lacks: Kind | None = None
 
     @property
     def failed(self) -> bool:
@@ -80,6 +107,35 @@ class Check:
         """Plain values, for JSON; the figure's parts first."""
         values = asdict(self) | {"budget": None if self.budget is None else str(self.budget)}
         return values.pop("figure") | values
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What did not pass: one check, or all that miss the same of a suite.
+
+    Attributes:
+        checks: one or more, of one verdict.
+    """
+
+    checks: tuple[Check, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of all of them."""
+        return self.checks[0].verdict
+
+    @property
+    def about(self) -> str:
+        """The figure, or the suite with the number of its checks."""
+        first = self.checks[0].figure
+        return str(first) if len(self.checks) == 1 else f"{first.suite}: {len(self.checks)} checks"
+
+    @property
+    def reason(self) -> str:
+        """A sentence for a person; the first, where there are several."""
+        reasons = dict.fromkeys(check.reason for check in self.checks)
+        more = f"; and {len(reasons) - 1} more of this kind" if len(reasons) > 1 else ""
+        return next(iter(reasons)) + more
 
 
 @dataclass(frozen=True)
@@ -137,6 +193,19 @@ class GateReport:
     def failures(self) -> list[Check]:
         """The checks that failed, in order."""
         return [check for check in self.checks if check.failed]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What did not pass: losses, floors, what is missing (once for a suite and kind), doubts; each in order."""
+        grouped: dict[tuple[object, ...], list[Check]] = {}
+        for check in self.checks:
+            if check.verdict != "passed":
+                one = (check.figure.suite, check.lacks) if check.verdict == "missing" else (check.figure,)
+                grouped.setdefault((check.verdict, *one), []).append(check)
+        order = ("loss", "floor", "missing", "unproven")
+        return sorted(
+            (Finding(tuple(checks)) for checks in grouped.values()), key=lambda found: order.index(found.verdict)
+        )
 
     @property
     def passed(self) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from xlir_bench.encoders.display import display_id
 from xlir_bench.errors import InputError
 from xlir_bench.files import alone_in, remove_files, remove_unfinished, replacing
 from xlir_bench.leaderboard import colour, data
+from xlir_bench.leaderboard.chart_files import converted
 from xlir_bench.leaderboard.collect import Section, sections
 from xlir_bench.leaderboard.encoder_view import card, profile_facts, suite_view
 from xlir_bench.leaderboard.entrant import Entrant, Gathered, measured
@@ -35,13 +36,15 @@ from xlir_bench.leaderboard.heatmap import HeatMap, Scale, maps
 from xlir_bench.leaderboard.history import history
 from xlir_bench.leaderboard.pairwise import Pairwise, pairwise
 from xlir_bench.leaderboard.roster import Participant, Roster, roster
-from xlir_bench.leaderboard.suite_view import section_view
+from xlir_bench.leaderboard.suite_view import SectionView, section_view
 from xlir_bench.leaderboard.table import Table, table
 from xlir_bench.results import Result
 
 INDEX = "index.html"
 PAGES = "pages"
+CHARTS = f"{PAGES}/charts"
 _OURS = re.compile(r"(?:suite|encoder)-[a-z0-9-]+-[0-9a-f]{8}\.html")
+_OUR_CHARTS = re.compile(r"suite-[a-z0-9-]+\.(?:svg|png)")
 _LIBRARIES = "vendor/libraries.js"
 
 
@@ -101,10 +104,16 @@ def _write(site: Site, output: Path) -> Path:
         written.add(name)
     with replacing(output / INDEX) as draft:
         draft.write_bytes(last)
-    for folder in (output, output / PAGES):
-        remove_unfinished(folder, {Path(name).name for name in written}.__contains__)
-    remove_files(output / PAGES, lambda name: bool(_OURS.fullmatch(name)) and f"{PAGES}/{name}" not in written)
+    for folder in ("", f"{PAGES}/", f"{CHARTS}/"):
+        remove_unfinished(output / folder, {Path(name).name for name in written}.__contains__)
+    for place, ours in ((PAGES, _OURS), (CHARTS, _OUR_CHARTS)):
+        remove_files(output / place, partial(_is_stale, written, place, ours))
     return output / INDEX
+
+
+def _is_stale(written: set[str], place: str, ours: re.Pattern[str], name: str) -> bool:
+    """Whether a file is of an earlier site, and this one lacks it."""
+    return bool(ours.fullmatch(name)) and f"{place}/{name}" not in written
 
 
 def _now() -> datetime:
@@ -177,7 +186,12 @@ class Site:
         )
         yield "feed.atom", feed(self.sections, self.roster, self.built, self.address)
         for at in range(len(self.sections)):
-            yield f"{PAGES}/{data.page_of(self.sections[at])}", self._suite(draw, at)
+            view = self._section_view(at)
+            for files in (one for setting in view.settings for one in setting.files):
+                yield f"{CHARTS}/{files.name}.svg", converted(files.svg, "svg")
+                if files.has_png:
+                    yield f"{CHARTS}/{files.name}.png", converted(files.svg, "png")
+            yield f"{PAGES}/{data.page_of(self.sections[at])}", draw.page("suite", {"view": view})
         for participant in self.roster.values():
             yield f"{PAGES}/{participant.page}", self._encoder(draw, participant)
         payload = data.compare_payload(self.sections, self.roster, self.tables, self.tests)
@@ -195,11 +209,10 @@ class Site:
         }
         return draw.page("index", content)
 
-    def _suite(self, draw: Drawing, at: int) -> bytes:
-        view = section_view(
+    def _section_view(self, at: int) -> SectionView:
+        return section_view(
             self.sections[at], self.tables[at], self.tests[at], self.maps[at], (self.sections, self.roster)
         )
-        return draw.page("suite", {"view": view})
 
     def _encoder(self, draw: Drawing, participant: Participant) -> bytes:
         views = []

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from xlir_bench.languages import known
 from xlir_bench.leaderboard import charts
+from xlir_bench.leaderboard.chart_files import letters_without_font
 from xlir_bench.leaderboard.collect import Section, by_query_language, differences, settings_of
+from xlir_bench.leaderboard.data import page_of
 from xlir_bench.leaderboard.heatmap import HeatMap, Scale, Strips, strips
+from xlir_bench.leaderboard.labels import Point
 from xlir_bench.leaderboard.pairwise import Pairwise
 from xlir_bench.leaderboard.roster import Participant, Roster
 from xlir_bench.leaderboard.table import Column, Table
@@ -25,11 +26,42 @@ _BIAS = ("multilingual/rank_distance", "bias/language_advantage.spread", "bias/l
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing with its title, and what its colours mean, if anything."""
+    """A drawing with its title, and what its colours mean, if anything.
+
+    Attributes:
+        title: of the drawing.
+        figure: the drawing, for the page and for a file.
+        name: of its files, without an ending.
+        key: what the colours mean.
+    """
 
     title: str
-    drawing: Markup
+    figure: charts.Figure
+    name: str
     key: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> ChartFiles:
+        """The drawing for a file."""
+        return ChartFiles(self.name, self.figure.file)
+
+
+@dataclass(frozen=True, slots=True)
+class ChartFiles:
+    """A drawing as files beside the page.
+
+    Attributes:
+        name: of the files, without an ending.
+        svg: a whole SVG.
+    """
+
+    name: str
+    svg: str
+
+    @property
+    def has_png(self) -> bool:
+        """Whether fonts here have every letter of it."""
+        return not letters_without_font(self.svg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +75,11 @@ class SettingView:
     maps: tuple[tuple[Participant, HeatMap], ...]
     scale: Scale | None
     charts: tuple[Chart, ...]
+
+    @property
+    def files(self) -> list[ChartFiles]:
+        """Of all of its drawings."""
+        return [chart.files for chart in self.charts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +124,7 @@ def section_view(
                 strips=None if cross else strips(section, setting),
                 maps=tuple((participants[at], drawn[0][at]) for at in sorted(drawn[0])[:MAPS]) if cross else (),
                 scale=drawn[1] if cross else None,
-                charts=() if section.stale else tuple(_charts(section, setting, own, table)),
+                charts=() if section.stale else tuple(_charts(section, (setting, number), own, table)),
             )
         )
     apart = tuple(
@@ -98,29 +135,38 @@ def section_view(
     return SectionView(section, ordered_labels(section.suite.languages), table, tuple(views), apart, tests)
 
 
-def _charts(section: Section, setting: str, own: Table, table: Table) -> list[Chart]:
-    """Effectiveness against bias, speed and size, and by family, as far as there are figures."""
+def _charts(section: Section, place: tuple[str, int], own: Table, table: Table) -> list[Chart]:
+    """Effectiveness against bias, speed and size, and by family, as far as there are figures.
+
+    Args:
+        section: what they are of.
+        place: the setting, and its number on the page.
+        own: the setting's columns.
+        table: all columns.
+    """
+    setting, number = place
+    stem = f"{page_of(section).removesuffix('.html')}-{number}"
     primary = own.order
     if primary is None:
         return []
     y = own.columns[primary]
     found: list[Chart] = []
     bias = next((key for key in _BIAS if any(column.key == key for column in table.columns)), None)
-    wanted = [(bias, False, "Effectiveness against language bias")] if bias else []
-    wanted += [("texts_per_s", True, "Effectiveness against speed"), ("parameters", True, "Effectiveness against size")]
-    for key, logarithmic, title in wanted:
+    wanted = [(bias, False, "language bias")] if bias else []
+    wanted += [("texts_per_s", True, "speed"), ("parameters", True, "size")]
+    for key, logarithmic, against in wanted:
         points = _points(table, key or "", y.key, positive=logarithmic)
         x = next((column for column in table.columns if column.key == key), None)
         if x is not None and len(points) > 1:
             name = x.full if x.group != "encoder" else {"texts_per_s": "texts per second"}.get(x.key, x.label)
-            drawing = charts.scatter(points, name, y.full, logarithmic=logarithmic)
-            if drawing is not None:
-                found.append(Chart(title, drawing))
-    families = _families(section, setting, y, own)
+            figure = charts.scatter(points, name, y.full, logarithmic=logarithmic)
+            if figure is not None:
+                found.append(Chart(f"Effectiveness against {against}", figure, f"{stem}-{against.split()[-1]}"))
+    families = _families(section, (setting, f"{stem}-families"), y, own)
     return found + ([families] if families else [])
 
 
-def _points(table: Table, x_key: str, y_key: str, *, positive: bool) -> list[charts.Point]:
+def _points(table: Table, x_key: str, y_key: str, *, positive: bool) -> list[Point]:
     at = {column.key: number for number, column in enumerate(table.columns)}
     if x_key not in at:
         return []
@@ -129,12 +175,20 @@ def _points(table: Table, x_key: str, y_key: str, *, positive: bool) -> list[cha
         x, y = row.cells[at[x_key]].value, row.cells[at[y_key]].value
         if isinstance(x, float) and isinstance(y, float) and (x > 0 or not positive):
             measured = row.entrant.origin == "measured"
-            points.append(charts.Point(x, y, row.participant.title, row.participant.page, measured))
+            points.append(Point(x, y, row.participant.title, row.participant.page, measured))
     return points
 
 
-def _families(section: Section, setting: str, primary: Column, own: Table) -> Chart | None:
-    """The means of the best encoders over the query languages of each family, the family with most languages first."""
+def _families(section: Section, place: tuple[str, str], primary: Column, own: Table) -> Chart | None:
+    """The means of the best encoders over the query languages of each family, the family with most languages first.
+
+    Args:
+        section: what they are of.
+        place: the setting, and the name of the drawing's files.
+        primary: what is drawn.
+        own: the setting's columns.
+    """
+    setting, name = place
     measure = primary.key.partition("/")[2]
     scores = section.scores
     positions = {id(entrant): at for at, entrant in enumerate(section.entrants)}
@@ -157,6 +211,6 @@ def _families(section: Section, setting: str, primary: Column, own: Table) -> Ch
             for one in means
         ]
     names = [row.participant.title for row in best]
-    drawing = charts.bars(values, names, primary.full)
+    figure = charts.bars(values, names, primary.full)
     title = f"By family of the queries' language{', best ' + str(len(best)) if len(own.rows) > len(best) else ''}"
-    return Chart(title, drawing, tuple(names)) if drawing is not None else None
+    return Chart(title, figure, name, tuple(names)) if figure is not None else None
