@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xlir_bench.cli import options
+from xlir_bench.cli.tables import Table, print_table
 
 if TYPE_CHECKING:
     from xlir_bench.encoders.contents import StoredModel, Unrecognised
@@ -89,21 +90,14 @@ def _print_unrecognised(found: Sequence[Unrecognised]) -> None:
 
 
 def _print(models: list[StoredModel]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     if not models:
         return
-    table = Table()
-    for heading in ("model", "fingerprint", "last used"):
-        table.add_column(heading)
-    for heading in ("vectors", "size"):
-        table.add_column(heading, justify="right")
+    table = Table(("model", "fingerprint", "last used", "vectors", "size"), figures=(3, 4))
     for model in models:
         day = datetime.fromtimestamp(model.last_used, UTC).strftime("%Y-%m-%d %H:%M")
         name = model.id or "(unknown)"
         table.add_row(name, model.fingerprint[:12], day, f"{model.vectors:,}", _size(model.bytes))
-    Console().print(table)
+    print_table(table)
 
 
 def _size(count: float) -> str:

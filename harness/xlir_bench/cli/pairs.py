@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xlir_bench.cli import options, translation
-from xlir_bench.cli.tables import plain_table
+from xlir_bench.cli.tables import Table, print_table
 from xlir_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -190,15 +190,12 @@ def _print_info(stores: list[Path], as_json: bool) -> None:
         groups = {kind: [[*key, rows] for key, rows in found] for kind, found in counted.items()}
         click.echo(json.dumps({"rows": table.num_rows, "fingerprint": fingerprint(table), **groups}))
         return
-    from rich.console import Console
-
-    console = Console()
-    console.print(_language_table(counted["languages"]))
+    print_table(_language_table(counted["languages"]))
     for kind, name in (("datasets", "dataset"), ("origins", "origin")):
-        shown = plain_table((name, "rows"))
+        shown = Table((name, "rows"))
         for (value,), rows in counted[kind]:
             shown.add_row(value or "people", f"{rows:,}")
-        console.print(shown)
+        print_table(shown)
     click.echo(f"{table.num_rows:,} rows, fingerprint {fingerprint(table)}")
 
 
@@ -209,9 +206,9 @@ def _counted(table: pa.Table, columns: list[str]) -> list[tuple[tuple[str, ...],
     return sorted(rows, key=lambda row: (-row[1], row[0]))
 
 
-def _language_table(counted: list[tuple[tuple[str, ...], int]]) -> object:
+def _language_table(counted: list[tuple[tuple[str, ...], int]]) -> Table:
     """Per language: X-X rows, and X-Y rows in which it is the query's or the document's."""
-    shown = plain_table(("language", "X-X", "X-Y query", "X-Y document"))
+    shown = Table(("language", "X-X", "X-Y query", "X-Y document"))
     for code in sorted({code for pair, _ in counted for code in pair}):
         same = sum(rows for (x, y), rows in counted if x == y == code)
         asked = sum(rows for (x, y), rows in counted if x == code != y)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from xlir_bench.cli import options, translation
-from xlir_bench.cli.tables import plain_table
+from xlir_bench.cli.tables import Table, print_table
 from xlir_bench.errors import InputError, XlirError
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ def command() -> None:
 @options.as_json
 def list_(as_json: bool) -> None:
     """The suites and groups that come with the package."""
-    from rich.console import Console
-
     from xlir_bench.suites import expand, find, look_up, shipped, shipped_groups
 
     suites = [find(name) for name in shipped()]
@@ -37,14 +35,14 @@ def list_(as_json: bool) -> None:
         rows = [declared.model_dump(mode="json") for declared in (*suites, *groups)]
         click.echo(json.dumps(rows, ensure_ascii=False))
         return
-    table = plain_table(("suite", "version", "languages", "settings", "licence"), figures=())
+    table = Table(("suite", "version", "languages", "settings", "licence"), figures=())
     for suite in suites:
         table.add_row(
             suite.name, str(suite.version), str(len(suite.languages)), ", ".join(suite.settings), suite.licence
         )
     for group in groups:
         table.add_row(group.name, "", "", f"group of {len(expand([group.name]))} suites", "")
-    Console().print(table)
+    print_table(table)
 
 
 @command.command("show")
@@ -246,18 +244,16 @@ def _check(suite: Suite, data: Path | None, languages: tuple[str, ...] | None, a
 
 
 def _print_check(name: str, rows: list[LanguageCheck]) -> None:
-    from rich.console import Console
-
     kinds = ("queries", "documents", "judgements", "judged", "unanswered", "empty")
     columns = ("language", *kinds, "script q", "script d", "as published")
-    table = plain_table(columns, name, figures=range(1, 9))
+    table = Table(columns, name, figures=range(1, 9))
     for row in rows:
         shares = ("" if s is None else f"{s:.1%}" for s in (row.query_script_share, row.document_script_share))
         counts = (f"{getattr(row, kind):,}" for kind in kinds)
         table.add_row(row.language, *counts, *shares, _verdict(row))
     totals = (f"{sum(getattr(row, kind) for row in rows):,}" for kind in kinds)
     table.add_row("all", *totals, "", "", "")
-    Console().print(table)
+    print_table(table)
 
 
 def _verdict(row: LanguageCheck) -> str:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xlir_bench.cli.tables import Table, print_table
+
 if TYPE_CHECKING:
     from xlir_bench.encoders.plan import Plan
     from xlir_bench.results import Result
@@ -47,20 +49,13 @@ def print_plan(suite: str, plan: Plan, as_json: bool) -> None:
 
 def print_summary(result: Result) -> None:
     """The means over the rows of each setting."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="means over rows", title_justify="left")
-    table.add_column("setting")
-    table.add_column("rows", justify="right")
     measures = list(dict.fromkeys(name for values in result.summary.values() for name in values))
-    for measure in measures:
-        table.add_column(measure, justify="right")
+    table = Table(("setting", "rows", *measures), "means over rows")
     for setting, values in result.summary.items():
         rows = {(s.query_language, s.document_language) for s in result.scores if s.setting == setting}
         cells = [_figure(values[name]) if name in values else "" for name in measures]
         table.add_row(setting, str(len(rows)), *cells)
-    Console().print(table)
+    print_table(table)
 
 
 def _figure(value: float) -> str:
