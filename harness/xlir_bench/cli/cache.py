@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xlir_bench.cli import options
-from xlir_bench.cli.tables import Table, print_table
+from xlir_bench.cli.tables import Table, print_table, print_text
 
 if TYPE_CHECKING:
     from xlir_bench.encoders.contents import StoredModel, Unrecognised
@@ -41,12 +41,12 @@ def info(as_json: bool) -> None:
     _print(found)
     outdated = sum(model.outdated_bytes for model in found)
     if outdated:
-        click.echo(
+        print_text(
             f"{_size(outdated)} of it were written by an earlier version and are no longer read; "
             "remove them with `xlir-bench cache prune --outdated`"
         )
     _print_unrecognised(foreign)
-    click.echo(f"{cache.folder}: {len(found)} models, {_size(sum(model.bytes for model in found))}")
+    print_text(f"{cache.folder}: {len(found)} models, {_size(sum(model.bytes for model in found))}")
 
 
 @command.command("prune")
@@ -75,7 +75,7 @@ def prune(models: tuple[str, ...], days: float | None, everything: bool, outdate
     _print(removed)
     _print_unrecognised(foreign)
     size = _size(sum(model.outdated_bytes if outdated else model.bytes for model in removed))
-    click.echo(
+    print_text(
         f"removed {f'files of an earlier version of {len(removed)}' if outdated else len(removed)} models, {size}"
     )
 
@@ -86,7 +86,7 @@ def _plain(found: Sequence[StoredModel | Unrecognised]) -> list[dict[str, Any]]:
 
 def _print_unrecognised(found: Sequence[Unrecognised]) -> None:
     for item in found:
-        click.echo(f"left: {item.path} ({item.reason})")
+        print_text(f"left: {item.path} ({item.reason})")
 
 
 def _print(models: list[StoredModel]) -> None:

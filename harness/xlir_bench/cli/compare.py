@@ -84,7 +84,7 @@ def _differences(comparison: Comparison) -> Table:
     for d in comparison.settings:
         low, high = (figure(end, signed=True) for end in d.interval)
         effect = "" if d.effect_size is None else f"{d.effect_size:+.2f}"
-        better = "" if d.better is None else "B" if d.better else "A"
+        better = "not told apart" if d.better is None else "B" if d.better else "A"
         values = (figure(d.mean_a), figure(d.mean_b), figure(d.difference, signed=True))
         table.add_row(d.setting, d.measure, d.a, d.b, *values, f"{low} to {high}", probability(d), effect, better)
     return table

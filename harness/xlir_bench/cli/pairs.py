@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xlir_bench.cli import options, translation
-from xlir_bench.cli.tables import Table, print_table
+from xlir_bench.cli.tables import Table, print_table, print_text
 from xlir_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _print_info(stores: list[Path], as_json: bool) -> None:
         for (value,), rows in counted[kind]:
             shown.add_row(value or "people", f"{rows:,}")
         print_table(shown)
-    click.echo(f"{table.num_rows:,} rows, fingerprint {fingerprint(table)}")
+    print_text(f"{table.num_rows:,} rows, fingerprint {fingerprint(table)}")
 
 
 def _counted(table: pa.Table, columns: list[str]) -> list[tuple[tuple[str, ...], int]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from xlir_bench.cli import options
+from xlir_bench.cli.tables import print_text
 from xlir_bench.errors import InputError, XlirError
 
 _SHOWN = 20
@@ -62,10 +63,10 @@ def validate(folders: tuple[Path, ...], as_json: bool) -> None:
         reports.append({"name": submission.name, "kind": submission.kind, "complete": not errors})
         reports[-1]["findings"] = [asdict(finding) for finding in findings]
         if not as_json:
-            click.echo(f"{submission.name} ({submission.kind}): {f'{errors} errors' if errors else 'complete'}")
+            print_text(f"{submission.name} ({submission.kind}): {f'{errors} errors' if errors else 'complete'}")
             for finding in findings:
                 if finding.severity != "note" or submission.kind != "imported":
-                    click.echo(f"  {finding.severity}: {finding.place}: {finding.what}")
+                    print_text(f"{finding.severity}: {finding.place}: {finding.what}", indent=2)
     if as_json:
         click.echo(json.dumps(reports, ensure_ascii=False))
     incomplete = [str(report["name"]) for report in reports if not report["complete"]]
@@ -140,31 +141,34 @@ def _print_report(report: dict[str, object]) -> None:
     assert isinstance(results, list)
     assert isinstance(reruns, list)
     assert isinstance(unread, list)
-    click.echo(f"{report['name']} ({report['kind']})")
+    print_text(f"{report['name']} ({report['kind']})")
     for line in unread:
-        click.echo(f"  not read: {line}")
+        print_text(f"not read: {line}", indent=2)
     if report["kind"] == "imported":
-        click.echo("  published elsewhere: there are no ranks that its figures could follow from")
+        print_text("published elsewhere: there are no ranks that its figures could follow from", indent=2)
     for verdict in results:
         wrong = verdict["differences"]
         said = f"{len(wrong)} do not follow" if wrong else "all follow"
         against = f"; the ranks are of {' and '.join(verdict['against'])}" if verdict["against"] and not wrong else ""
-        click.echo(f"  {verdict['result']}: {verdict['figures']:,} figures recomputed from ranks, {said}{against}")
+        print_text(
+            f"{verdict['result']}: {verdict['figures']:,} figures recomputed from ranks, {said}{against}", indent=2
+        )
         for one in wrong[:_SHOWN]:
-            click.echo(f"    {one['figure']}: says {_shown(one['said'])}, follows {_shown(one['recomputed'])}")
+            print_text(f"{one['figure']}: says {_shown(one['said'])}, follows {_shown(one['recomputed'])}", indent=4)
         if len(wrong) > _SHOWN:
-            click.echo(f"    and {len(wrong) - _SHOWN:,} more (--json lists all)")
+            print_text(f"and {len(wrong) - _SHOWN:,} more (--json lists all)", indent=4)
         for note in verdict["notes"]:
-            click.echo(f"    note: {note}")
+            print_text(f"note: {note}", indent=4)
     for again in reruns:
         if "reason" in again:
-            click.echo(f"  {again['result']}: not run again: {again['reason']}")
+            print_text(f"{again['result']}: not run again: {again['reason']}", indent=2)
             continue
-        click.echo(
-            f"  {again['result']}: {again['queries']:,} queries run again over {again['documents']:,} documents "
+        print_text(
+            f"{again['result']}: {again['queries']:,} queries run again over {again['documents']:,} documents "
             f"({' '.join(again['languages'])}): of {again['ranks']:,} ranks {again['equal']:.1%} are equal, "
             f"{again['agreeing']:.1%} agree, the largest difference is {again['largest']:,}"
-            f"{'' if again['holds'] else ': these are not its ranks'}"
+            f"{'' if again['holds'] else ': these are not its ranks'}",
+            indent=2,
         )
 
 

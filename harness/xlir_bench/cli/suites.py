@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from xlir_bench.cli import options, translation
-from xlir_bench.cli.tables import Table, print_table
+from xlir_bench.cli.tables import Table, print_table, print_text
 from xlir_bench.errors import InputError, XlirError
 
 if TYPE_CHECKING:
@@ -233,8 +233,8 @@ def _check(suite: Suite, data: Path | None, languages: tuple[str, ...] | None, a
     else:
         _print_check(suite.name, rows)
         for finding in found:
-            click.echo(f"{'fault' if finding.fault else 'note'}: {finding.text}")
-        click.echo(f"fingerprint {collection.fingerprint}{'' if expected is None or not same else ', as published'}")
+            print_text(f"{'fault' if finding.fault else 'note'}: {finding.text}")
+        print_text(f"fingerprint {collection.fingerprint}{'' if expected is None or not same else ', as published'}")
     wrong = [f"{row.language}: {problem}" for row in rows for problem in row.problems]
     wrong += [finding.text for finding in found if finding.fault]
     if wrong:

@@ -13,6 +13,8 @@ import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import click
+
 from xlir_bench.errors import LONGEST_MESSAGE, printable
 
 _GAP = "  "
@@ -81,7 +83,8 @@ def print_text(text: str, indent: int = 0) -> None:
     width = terminal_width()
     line = printable(text, LONGEST_MESSAGE)
     broken = [line] if width is None else _broken(line, width - indent)
-    _print([[(f"{' ' * indent}{part}", "")] for part in broken])
+    for part in broken:
+        click.echo(f"{' ' * indent}{part}")
 
 
 def terminal_width() -> int | None:
@@ -97,13 +100,13 @@ def terminal_width() -> int | None:
         return _USUAL_WIDTH
 
 
-def _print(lines: Iterator[Line] | list[Line]) -> None:
+def _print(lines: Iterator[Line]) -> None:
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False, markup=False, emoji=False)
-    for line in lines:
-        shown = Text.assemble(*line)
+    for cells in lines:
+        shown = Text.assemble(*cells)
         shown.rstrip()
         console.print(shown, soft_wrap=True)
 
@@ -133,18 +136,20 @@ def _within(table: Table, width: int) -> Iterator[Line]:
         return
     table, same = _without_repetition(table)
     if same:
-        yield from ([(line, "")] for line in _broken(f"in every row: {same}", width))
+        yield from ([(part, "")] for part in _broken(f"in every row: {same}", width))
     blocks, parts = list(_blocks(table, width)), _parts(table, width)
-    in_parts = [line for number, part in enumerate(parts) for line in ([[]] * (number > 0) + list(_as_it_is(part)))]
+    in_parts: list[Line] = []
+    for part in parts:
+        in_parts += [*([[]] if in_parts else []), *_as_it_is(part)]
     yield from in_parts if in_parts and len(in_parts) <= len(blocks) else blocks
 
 
 def _without_repetition(table: Table) -> tuple[Table, str]:
-    """The table without the names that are the same in every row, and these names in a sentence."""
+    """The table without empty columns and names that are the same in every row, and these names in a sentence."""
     if len(table.rows) < 2:
         return table, ""
     texts = [[row[column][0] for row in table.rows] for column in range(len(table.headings))]
-    left = [column for column, found in enumerate(texts) if table.is_figure(column) or len(set(found)) > 1]
+    left = [n for n, found in enumerate(texts) if any(found) and (table.is_figure(n) or len(set(found)) > 1)]
     same = [
         f"{table.headings[column]} {found[0]}" for column, found in enumerate(texts) if column not in left and found[0]
     ]
@@ -179,7 +184,7 @@ def _blocks(table: Table, width: int) -> Iterator[Line]:
                 yield [(label, "bold"), (text, style)]
             elif text:
                 yield [(heading, "bold")]
-                yield from ([(f"{_GAP}{line}", style)] for line in _broken(text, width - len(_GAP)))
+                yield from ([(f"{_GAP}{part}", style)] for part in _broken(text, width - len(_GAP)))
 
 
 def _broken(text: str, width: int) -> list[str]:

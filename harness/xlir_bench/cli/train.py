@@ -100,7 +100,8 @@ def sweep(grid: Path, output: Path | None, jobs: int, data: Path | None, as_json
 
 
 def _print(swept: Swept) -> None:
-    table = Table(swept.columns, "means over seeds, with 95 % intervals", figures=(), keys=len(swept.varied))
+    keys, columns = len(swept.varied), swept.columns
+    table = Table(columns, "means over seeds, with 95 % intervals", figures=range(keys, len(columns)), keys=keys)
     for row in swept.summary_rows():
         table.add_row(*row)
     print_table(table)
