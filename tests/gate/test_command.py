@@ -98,8 +98,7 @@ def test_on_github_failures_are_annotated_and_summed_up(stored, tmp_path):
         "--baseline",
         stored["base"],
         "--json",
-        GITHUB_ACTIONS="true",
-        GITHUB_STEP_SUMMARY=str(tmp_path / "summary.md"),
+        env={"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")},
     )
     assert json.loads(finished.stdout)["passed"] is False  # annotations leave stdout alone
     assert all(line.startswith("::error title=gate") for line in finished.stderr.splitlines())
