@@ -102,6 +102,17 @@ def printable(text: object, most: int = 200) -> str:
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
+def counted(number: int, things: str) -> str:
+    """A number of things, e.g. "1 query", "1,234 queries".
+
+    Args:
+        number: how many.
+        things: what, in the plural.
+    """
+    one = f"{things.removesuffix('ies')}y" if things.endswith("ies") else things.removesuffix("s")
+    return f"{number:,} {one if number == 1 else things}"
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], hint: str) -> InputError:
     """An error for a name that nothing answers to, with the nearest names that something does.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
+from xlir_bench.errors import counted
+
 EVERY = 30.0
 """Seconds between two lines of one stage."""
 
@@ -66,7 +68,7 @@ class LoggedStage:
 
     def _tell_end(self, elapsed: float) -> None:
         rate = (self._done - self._done_before) / elapsed
-        self._say(f"{self._done:,} {self._unit} in {lasting(elapsed)}", self._speed(rate))
+        self._say(f"{counted(self._done, self._unit)} in {lasting(elapsed)}", self._speed(rate))
 
     def _say(self, *parts: str) -> None:
         self._write(f"{self._name}: {', '.join(part for part in (*parts, self._note) if part)}")

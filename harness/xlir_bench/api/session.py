@@ -14,6 +14,7 @@ from xlir_bench.collection import Collection as TestCollection
 from xlir_bench.encoders import Model, VectorCache
 from xlir_bench.encoders.objects import model_of
 from xlir_bench.engines import Streaming
+from xlir_bench.engines.stream import streamable
 from xlir_bench.errors import InputError
 from xlir_bench.evaluation import Output, measured, run
 from xlir_bench.progress import SILENT, Progress, bar
@@ -61,9 +62,13 @@ class Session:
             check_writable(output.folder)
         data = options.get("data")
         model_id = str(model) if isinstance(model, str | Path) else None
+        vectors = storage_of_vectors(options, model_id)
+        loaded = model_of(model, options.get("device"), encoder_options(options), options.get("name"))
+        if isinstance(vectors, Streaming):
+            streamable(loaded)
         return Session(
-            model_of(model, options.get("device"), encoder_options(options), options.get("name")),
-            storage_of_vectors(options, model_id),
+            loaded,
+            vectors,
             output,
             None if data is None else as_path(data, "data"),
             options.get("progress", False),

@@ -10,6 +10,7 @@ import click
 
 from xlir_bench.cli import options
 from xlir_bench.cli.tables import Table, print_table, print_text
+from xlir_bench.errors import counted
 
 if TYPE_CHECKING:
     from xlir_bench.training.audit import Audit
@@ -98,7 +99,7 @@ def _print(found: Audit, show: int) -> None:
         sum(counts) for counts in zip(*((o.texts, o.touched, o.leaked) for o in every), strict=True)
     )
     print_text(
-        f"{record.verdict}: of {texts:,} texts of {record.suite.name} {leaked:,} have leaked into "
+        f"{record.verdict}: of {counted(texts, 'texts')} of {record.suite.name} {leaked:,} have leaked into "
         f"{record.training.texts:,} training texts; {touched - leaked:,} share stock phrases with them "
         f"({found.examined_s:.1f} s)"
     )

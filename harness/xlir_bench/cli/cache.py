@@ -12,6 +12,7 @@ import click
 
 from xlir_bench.cli import options
 from xlir_bench.cli.tables import Table, print_table, print_text
+from xlir_bench.errors import counted
 
 if TYPE_CHECKING:
     from xlir_bench.encoders.contents import StoredModel, Unrecognised
@@ -46,7 +47,7 @@ def info(as_json: bool) -> None:
             "remove them with `xlir-bench cache prune --outdated`"
         )
     _print_unrecognised(foreign)
-    print_text(f"{cache.folder}: {len(found)} models, {_size(sum(model.bytes for model in found))}")
+    print_text(f"{cache.folder}: {counted(len(found), 'models')}, {_size(sum(model.bytes for model in found))}")
 
 
 @command.command("prune")
@@ -76,7 +77,7 @@ def prune(models: tuple[str, ...], days: float | None, everything: bool, outdate
     _print_unrecognised(foreign)
     size = _size(sum(model.outdated_bytes if outdated else model.bytes for model in removed))
     print_text(
-        f"removed {f'files of an earlier version of {len(removed)}' if outdated else len(removed)} models, {size}"
+        f"removed {'files of an earlier version of ' if outdated else ''}{counted(len(removed), 'models')}, {size}"
     )
 
 

@@ -10,6 +10,7 @@ import click
 
 from xlir_bench.cli import options
 from xlir_bench.cli.tables import Table, print_table, print_text
+from xlir_bench.errors import counted
 
 if TYPE_CHECKING:
     from xlir_bench.analysis import Comparison
@@ -43,7 +44,7 @@ def command(results: tuple[Path, ...], suite: str | None, as_json: bool, as_late
 
 def _print(comparison: Comparison) -> None:
     print_text(
-        f"{comparison.suite}, version {comparison.version}: {comparison.questions:,} questions, "
+        f"{comparison.suite}, version {comparison.version}: {counted(comparison.questions, 'questions')}, "
         f"{' '.join(comparison.languages)}"
     )
     for notice in comparison.notices:

@@ -139,6 +139,12 @@ def command(
             print_abridged(found.stored)
             earlier = "" if found.measured_now else " (finished by an earlier run)"
             click.echo(f"result: {found.path}{earlier}", err=True)
+            if not found.measured_now and (idle := options.of_work(streaming_options)):
+                click.echo(
+                    f"nothing was encoded or ranked, so {idle} did nothing: remove the result, or give another "
+                    "--output, to measure again",
+                    err=True,
+                )
             if found.runs is not None:
                 click.echo(f"runs: {found.runs}", err=True)
     if summaries:

@@ -11,7 +11,7 @@ import click
 
 from xlir_bench.cli import options
 from xlir_bench.cli.tables import print_text
-from xlir_bench.errors import InputError, XlirError
+from xlir_bench.errors import InputError, XlirError, counted
 
 _SHOWN = 20
 
@@ -63,7 +63,8 @@ def validate(folders: tuple[Path, ...], as_json: bool) -> None:
         reports.append({"name": submission.name, "kind": submission.kind, "complete": not errors})
         reports[-1]["findings"] = [asdict(finding) for finding in findings]
         if not as_json:
-            print_text(f"{submission.name} ({submission.kind}): {f'{errors} errors' if errors else 'complete'}")
+            found = counted(errors, "errors") if errors else "complete"
+            print_text(f"{submission.name} ({submission.kind}): {found}")
             for finding in findings:
                 if finding.severity != "note" or submission.kind != "imported":
                     print_text(f"{finding.severity}: {finding.place}: {finding.what}", indent=2)
@@ -71,7 +72,7 @@ def validate(folders: tuple[Path, ...], as_json: bool) -> None:
         click.echo(json.dumps(reports, ensure_ascii=False))
     incomplete = [str(report["name"]) for report in reports if not report["complete"]]
     if incomplete:
-        _fail(f"{len(incomplete)} of {len(reports)} submissions are not complete: {_listed(incomplete)}")
+        _fail(f"not complete: {len(incomplete)} of {counted(len(reports), 'submissions')}: {_listed(incomplete)}")
 
 
 @command.command("verify")
@@ -106,7 +107,8 @@ def verify(
         click.echo(json.dumps(reports, ensure_ascii=False))
     wrong = [str(report["name"]) for report in reports if not report["holds"]]
     if wrong:
-        _fail(f"{len(wrong)} of {len(reports)} submissions do not follow from their ranks: {_listed(wrong)}")
+        number = f"{len(wrong)} of {counted(len(reports), 'submissions')}"
+        _fail(f"figures do not follow from their ranks in {number}: {_listed(wrong)}")
 
 
 def _verified(folder: Path, data: Path | None, queries: int | None, device: str | None) -> dict[str, object]:
@@ -151,7 +153,8 @@ def _print_report(report: dict[str, object]) -> None:
         said = f"{len(wrong)} do not follow" if wrong else "all follow"
         against = f"; the ranks are of {' and '.join(verdict['against'])}" if verdict["against"] and not wrong else ""
         print_text(
-            f"{verdict['result']}: {verdict['figures']:,} figures recomputed from ranks, {said}{against}", indent=2
+            f"{verdict['result']}: {counted(verdict['figures'], 'figures')} recomputed from ranks, {said}{against}",
+            indent=2,
         )
         for one in wrong[:_SHOWN]:
             print_text(f"{one['figure']}: says {_shown(one['said'])}, follows {_shown(one['recomputed'])}", indent=4)
@@ -164,7 +167,8 @@ def _print_report(report: dict[str, object]) -> None:
             print_text(f"{again['result']}: not run again: {again['reason']}", indent=2)
             continue
         print_text(
-            f"{again['result']}: {again['queries']:,} queries run again over {again['documents']:,} documents "
+            f"{again['result']}: {counted(again['queries'], 'queries')} run again over "
+            f"{counted(again['documents'], 'documents')} "
             f"({' '.join(again['languages'])}): of {again['ranks']:,} ranks {again['equal']:.1%} are equal, "
             f"{again['agreeing']:.1%} agree, the largest difference is {again['largest']:,}"
             f"{'' if again['holds'] else ': these are not its ranks'}",

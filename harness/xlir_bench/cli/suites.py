@@ -12,7 +12,7 @@ import click
 
 from xlir_bench.cli import options, translation
 from xlir_bench.cli.tables import Table, print_table, print_text
-from xlir_bench.errors import InputError, XlirError
+from xlir_bench.errors import InputError, XlirError, counted
 
 if TYPE_CHECKING:
     from xlir_bench.suites import LanguageCheck, Suite
@@ -52,7 +52,7 @@ def show(name: str, as_json: bool) -> None:
     """What a suite or group declares, and which of its files have a published hash."""
     import yaml
 
-    from xlir_bench.suites import Group, look_up, pins
+    from xlir_bench.suites import Group, Suite, look_up, pins
 
     found = look_up(name)
     declaration: dict[str, Any] = found.model_dump(mode="json", exclude_none=True)
@@ -64,8 +64,11 @@ def show(name: str, as_json: bool) -> None:
         return
     click.echo(yaml.safe_dump(declaration, sort_keys=False, allow_unicode=True, width=100), nl=False)
     if held is not None:
-        click.echo(f"# {held.published} files have a published hash, {len(held.unpublished)} have none", nl=False)
-        click.echo("; of these the first fetch records it" if held.unpublished else "")
+        if isinstance(found, Suite) and found.by_layout:
+            click.echo(f"# the files are those in {found.place}")
+            return
+        later = "; of these the first fetch records it" if held.unpublished else ""
+        click.echo(f"# files with a published hash: {held.published}, without: {len(held.unpublished)}{later}")
         for file in held.unpublished:
             known = held.first.get(file)
             click.echo(f"#   {file}: {f'SHA-256 {known} at the first fetch' if known else 'not fetched yet'}")
@@ -98,9 +101,10 @@ def fetch(names: tuple[str, ...], languages: tuple[str, ...] | None, as_json: bo
         if as_json:
             click.echo(json.dumps({**asdict(done), "folder": str(done.folder)}))
         else:
-            click.echo(f"{suite.name}: {len(done.new)} files fetched, {len(done.present)} were here: {done.folder}")
+            fetched = counted(len(done.new), "files")
+            click.echo(f"{suite.name}: {fetched} fetched, {len(done.present)} already here: {done.folder}")
             if done.unpinned:
-                click.echo(f"{suite.name}: {len(done.unpinned)} have no published hash; theirs are recorded", err=True)
+                click.echo(f"{suite.name}: without a published hash, which is recorded: {len(done.unpinned)}", err=True)
     rooms.forget_archives([suite for suite, label in zip(chosen, labels, strict=True) if label not in failures])
     options.report_failures(failures, len(chosen))
 
@@ -118,7 +122,7 @@ def forget(names: tuple[str, ...]) -> None:
     for suite in rooms.expand(names):
         forgotten = rooms.forget(suite)
         listed = f": {', '.join(forgotten)}" if forgotten else ""
-        click.echo(f"{suite.name}: {len(forgotten)} files forgotten{listed}")
+        click.echo(f"{suite.name}: {counted(len(forgotten), 'files')} forgotten{listed}")
 
 
 @command.command("translate")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xlir_bench.cli.tables import Table, print_table
+from xlir_bench.errors import counted
 
 if TYPE_CHECKING:
     from xlir_bench.encoders.plan import Plan
@@ -40,8 +41,8 @@ def print_plan(suite: str, plan: Plan, as_json: bool) -> None:
     seconds = "not timed" if plan.seconds is None else f"about {plan.seconds:,.0f} s"
     speed = f" ({plan.texts_per_s:,.0f} texts/s)" if plan.texts_per_s else ""
     click.echo(
-        f"{suite}: {plan.texts:,} texts, {plan.distinct:,} of them distinct, {plan.stored:,} stored already\n"
-        f"  to encode: {plan.missing:,} texts, tokens: {tokens}; time: {seconds}{speed}\n"
+        f"{suite}: {counted(plan.texts, 'texts')}, {plan.distinct:,} of them distinct, {plan.stored:,} stored already\n"
+        f"  to encode: {counted(plan.missing, 'texts')}, tokens: {tokens}; time: {seconds}{speed}\n"
         f"  memory: {plan.memory_bytes / 1e6:,.0f} MB for model and vectors; "
         f"the cache grows by {plan.disk_bytes / 1e6:,.0f} MB"
     )

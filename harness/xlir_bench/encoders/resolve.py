@@ -34,7 +34,7 @@ from xlir_bench.encoders.identity import VectorFields, digest_of, identified, ro
 from xlir_bench.encoders.protocol import FULL_ROUNDING, LanguageSupport, Model, ModelInfo
 from xlir_bench.encoders.similarity import undeclared
 from xlir_bench.encoders.weights import size_of
-from xlir_bench.errors import InputError, unknown_name
+from xlir_bench.errors import InputError, MissingResourceError, XlirError, unknown_name
 from xlir_bench.external_code import external_code
 from xlir_bench.resources import folder as package_folder
 
@@ -45,6 +45,8 @@ MANIFEST = "submission.yaml"
 SERVER_VARIABLE, SERVER_KEY_VARIABLE = "OPENAI_BASE_URL", "OPENAI_API_KEY"
 
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+_PATH = re.compile(r"[./~\\]|.*[/\\]$")
+"""How the id of a place on this machine begins or ends, which no id of the hub does."""
 _FACTORY = re.compile(r"(?P<place>.+\.py|[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*(\.[^\W\d]\w*)*)")
 _BASELINES: dict[str, Callable[[str], Model]] = {"random": random_encoder.load, "bm25": bm25.load}
 _OPENAI = "https://api.openai.com/v1"
@@ -121,7 +123,7 @@ def resolve(model_id: str, device: str | None = None, options: Options | None = 
 
 def _of_hub(asked: _Asked) -> Model:
     match = _HUB_ID.fullmatch(asked.model_id)
-    if match is None:
+    if match is None or _PATH.match(asked.model_id):
         raise _unknown(asked.model_id)
     name = f"{match['id'].replace('/', '__')}-{{fingerprint}}"
     return _load(replace(asked, name=name), _from_hub(match["id"], match["revision"], asked.options))
@@ -167,8 +169,10 @@ def _of_scheme(asked: _Asked) -> Model | None:
     asked = replace(asked, name=f"{_safe(asked.model_id)}-{{fingerprint}}")
     if scheme == mteb_registry.NAME:
         return _from_mteb(asked, rest, None, Settings())
-    key = SERVER_KEY_VARIABLE if os.environ.get(SERVER_KEY_VARIABLE) else None
-    return _from_server(asked, Endpoint(os.environ.get(SERVER_VARIABLE) or _OPENAI, rest, key), Settings())
+    url = os.environ.get(SERVER_VARIABLE) or _OPENAI
+    # A server of one's own may take requests without a key; OpenAI's takes none.
+    key = SERVER_KEY_VARIABLE if os.environ.get(SERVER_KEY_VARIABLE) or url == _OPENAI else None
+    return _from_server(asked, Endpoint(url, rest, key), Settings())
 
 
 def _at_place(asked: _Asked) -> Model | None:
@@ -200,7 +204,11 @@ def _in_force(asked: _Asked, declared: Settings, adapter: str, device: str = "cp
     return settings
 
 
-def _unknown(model_id: str) -> InputError:
+def _unknown(model_id: str) -> XlirError:
+    if _PATH.match(model_id) and not (set(model_id) <= set("./\\~") or Path(model_id).exists()):
+        return MissingResourceError(
+            f"{model_id}: no such folder or file: give a folder with weights, or FILE.py:FACTORY"
+        )
     if "/" in model_id or model_id.endswith(".py"):
         return InputError(
             f"no model at {model_id!r}: give a folder with weights, FILE.py:FACTORY, or ORGANISATION/NAME of a hub "
