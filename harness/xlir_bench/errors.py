@@ -109,8 +109,12 @@ def counted(number: int, things: str) -> str:
         number: how many.
         things: what, in the plural.
     """
-    one = f"{things.removesuffix('ies')}y" if things.endswith("ies") else things.removesuffix("s")
-    return f"{number:,} {one if number == 1 else things}"
+    return f"{number:,} {singular(things) if number == 1 else things}"
+
+
+def singular(things: str) -> str:
+    """One of some things: "query" for "queries"."""
+    return f"{things.removesuffix('ies')}y" if things.endswith("ies") else things.removesuffix("s")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], hint: str) -> InputError:

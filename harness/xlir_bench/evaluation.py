@@ -27,7 +27,7 @@ from xlir_bench.engines.records import Records
 from xlir_bench.errors import InputError, XlirError
 from xlir_bench.files import alone_in
 from xlir_bench.measures import parse
-from xlir_bench.progress import SILENT, Progress
+from xlir_bench.progress import SILENT, Progress, step
 from xlir_bench.results import (
     ModelReference,
     Result,
@@ -192,7 +192,8 @@ def measured(
     """`evaluate`, with intervals and bias in the result; see there for arguments and errors."""
     evaluation = evaluate(model, suite, collection, cache=cache, top_k=top_k, progress=progress)
     since = perf_counter()
-    result = analysed(evaluation.result, evaluation.ranks)
+    with step(progress, "intervals and bias"), keeping_vectors(_cache_of(cache, model), model.info):
+        result = analysed(evaluation.result, evaluation.ranks)
     timing = result.timing.model_copy(update={"analyse_s": round(perf_counter() - since, 4)})
     return replace(evaluation, result=result.model_copy(update={"timing": timing}))
 
@@ -365,7 +366,7 @@ def _ranked(
     if streaming is not None:
         return stream(model, collection, streaming, across_languages=across, heads=heads, progress=progress)
     since = perf_counter()
-    texts_cache = cache if isinstance(cache, VectorCache) and isinstance(model.retriever, Encoder) else None
+    texts_cache = _cache_of(cache, model)
     check = StoredCheck.of(model, collection)
     if check is not None:
         texts_cache = check.usable(texts_cache)
@@ -374,6 +375,11 @@ def _ranked(
         encode_s = perf_counter() - since
         ranks = count_outranked(scorer, collection, across_languages=across, heads=heads, progress=progress)
     return Streamed(ranks, encode_s, encoded, from_cache, Records(None), check)
+
+
+def _cache_of(cache: VectorCache | Streaming | None, model: Model) -> VectorCache | None:
+    """Where the vectors of all texts are kept; None where a corpus is streamed, or there are none."""
+    return cache if isinstance(cache, VectorCache) and isinstance(model.retriever, Encoder) else None
 
 
 def _scorer(

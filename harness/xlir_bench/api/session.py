@@ -17,7 +17,7 @@ from xlir_bench.engines import Streaming
 from xlir_bench.engines.stream import streamable
 from xlir_bench.errors import InputError
 from xlir_bench.evaluation import Output, measured, run
-from xlir_bench.progress import SILENT, Progress, bar
+from xlir_bench.progress import SILENT, Progress, bar, step
 from xlir_bench.results.store import check_writable
 from xlir_bench.suites import Finding, Suite, findings, is_official, measurable, obtain
 
@@ -63,7 +63,9 @@ class Session:
         data = options.get("data")
         model_id = str(model) if isinstance(model, str | Path) else None
         vectors = storage_of_vectors(options, model_id)
-        loaded = model_of(model, options.get("device"), encoder_options(options), options.get("name"))
+        draw = options.get("progress", False)
+        with _shown(draw) as progress, step(progress, f"loading {_called(model_id)}"):
+            loaded = model_of(model, options.get("device"), encoder_options(options), options.get("name"))
         if isinstance(vectors, Streaming):
             streamable(loaded)
         return Session(
@@ -71,7 +73,7 @@ class Session:
             vectors,
             output,
             None if data is None else as_path(data, "data"),
-            options.get("progress", False),
+            draw,
         )
 
     def collection(self, suite: Suite, languages: Sequence[str] | None) -> TestCollection:
@@ -101,7 +103,18 @@ class Session:
         return Result(saved.result, path=saved.path, runs=saved.runs, measured_now=saved.measured_now)
 
     def _progress(self) -> AbstractContextManager[Progress]:
-        return bar() if self.draw else nullcontext(SILENT)
+        return _shown(self.draw)
+
+
+def _called(model_id: str | None) -> str:
+    """A model, for whoever waits for it."""
+    if model_id is None:
+        return "the model"
+    return Path(model_id).name if Path(model_id).exists() else model_id
+
+
+def _shown(draw: bool) -> AbstractContextManager[Progress]:
+    return bar() if draw else nullcontext(SILENT)
 
 
 def remarks(suite: Suite, collection: TestCollection, *, asked: bool) -> list[Finding]:

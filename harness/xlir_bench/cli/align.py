@@ -52,14 +52,18 @@ def command(
     """
     from xlir_bench.alignment import aligned_texts, report
     from xlir_bench.encoders import VectorCache, resolve
-    from xlir_bench.progress import bar
+    from xlir_bench.progress import bar, step
     from xlir_bench.suites import DEFAULT_SUITE, find, load
 
     chosen = find(suite or DEFAULT_SUITE)
     aligned = aligned_texts(load(chosen, data, languages), "query" if texts == "queries" else "document")
-    models = [resolve(name, device) for name in (model_id, other_id) if name is not None]
     cache = None if no_cache else VectorCache()
     with bar() as progress:
+        models = []
+        for name in (model_id, other_id):
+            if name is not None:
+                with step(progress, f"loading {name}"):
+                    models.append(resolve(name, device))
         found = report(models, aligned, chosen.name, layers=layers, cache=cache, progress=progress)
     if as_json:
         click.echo(json.dumps(found.as_dict(), ensure_ascii=False, allow_nan=False))

@@ -11,6 +11,7 @@ from xlir_bench.cli import options
 from xlir_bench.cli.summaries import print_abridged, print_means, print_plan, print_summary
 from xlir_bench.collection import SETTINGS
 from xlir_bench.errors import InputError, XlirError
+from xlir_bench.interrupts import keeps
 
 if TYPE_CHECKING:
     from xlir_bench.collection import Collection
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 @options.streaming
 @click.option("--dry-run", is_flag=True, help="Say how much there is to do and how long it would take, and stop.")
 @options.as_json
+@keeps("nothing was to be kept yet: the same command begins again", alone=True)
 def command(
     model_id: str,
     suites: tuple[str, ...],
@@ -118,7 +120,7 @@ def command(
     measured: dict[tuple[str, str], str] = {}
     names = [suite.name for suite in chosen]
     for suite, label in zip(chosen, labels(chosen), strict=True):
-        with options.noted(failures, label):
+        with options.noted(failures, label), keeps("finished suites are kept", lambda: bool(summaries)):
             narrowed = suite.with_measures(measures).narrowed(settings)
             collection = session.collection(narrowed, languages)
             _say_remarks(narrowed, collection, asked=settings is not None)
@@ -156,8 +158,11 @@ def command(
 def _build_page(output: Path) -> None:
     """Build the page of all results in a folder, and name those that are left out of it."""
     from xlir_bench.api.pages import page_of
+    from xlir_bench.progress import bar, step
 
-    site = page_of(output)
+    written = keeps("the results are written: the same command builds the page")
+    with bar() as progress, step(progress, "building the page"), written:
+        site = page_of(output)
     for problem in site.left_out:
         click.echo(f"left out of the page: {problem}", err=True)
     click.echo(f"page: {site.index}", err=True)
