@@ -225,13 +225,11 @@ def run(
         MissingResourceError: the result cannot be written.
     """
     where = output if isinstance(output, Output) else Output(output)
-    suite = measurable(suite, collection)
-    with where.of(model):
-        path = where.claim(model, reference(suite, collection))
+    earlier = finished(model, suite, collection, where, cache=cache)
+    if isinstance(earlier, SavedResult):
+        return earlier
+    path, suite = earlier, measurable(suite, collection)
     runs = None if where.top_k is None else runs_path(path)
-    earlier = _finished(path, _as_measured(model, cache), suite, collection)
-    if earlier is not None and (where.top_k is None or has_runs(earlier, path, where.top_k)):
-        return SavedResult(earlier, path, measured_now=False, runs=runs)
     evaluation = measured(model, suite, collection, cache=cache, top_k=where.top_k, progress=progress)
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -244,6 +242,23 @@ def run(
             write_runs(evaluation.result, evaluation.ranks, path, where.top_k, progress)
     evaluation.records.clear()
     return SavedResult(evaluation.result, path, measured_now=True, runs=runs)
+
+
+def finished(
+    model: Model, suite: Suite, collection: Collection, where: Output, *, cache: VectorCache | Streaming | None = None
+) -> SavedResult | Path:
+    """What an earlier run finished; else the path that the result will have. See `run`.
+
+    The model need not be loaded, unless it is code.
+    """
+    suite = measurable(suite, collection)
+    with where.of(model):
+        path = where.claim(model, reference(suite, collection))
+    runs = None if where.top_k is None else runs_path(path)
+    earlier = _finished(path, _as_measured(model, cache), suite, collection)
+    if earlier is not None and (where.top_k is None or has_runs(earlier, path, where.top_k)):
+        return SavedResult(earlier, path, measured_now=False, runs=runs)
+    return path
 
 
 def reference(suite: Suite, collection: Collection) -> SuiteReference:

@@ -114,7 +114,6 @@ def command(
             "progress": True,
         },
     )
-    model = session.model
     summaries: dict[str, dict[str, dict[str, float]]] = {}
     failures: dict[str, XlirError] = {}
     measured: dict[tuple[str, str], str] = {}
@@ -126,9 +125,9 @@ def command(
             _say_remarks(narrowed, collection, asked=settings is not None)
             if dry_run:
                 cache = session.vectors.cache if isinstance(session.vectors, Streaming) else session.vectors
-                print_plan(label, plan(model, collection, cache), as_json)
+                print_plan(label, plan(session.model, collection, cache), as_json)
                 continue
-            click.echo(f"{model.info.id} on {label} ({' '.join(collection.languages)})", err=True)
+            click.echo(f"{session.info.id} on {label} ({' '.join(collection.languages)})", err=True)
             distinct = names.count(suite.name) > 1 or not is_official(suite)
             if distinct:
                 _refuse_same_data(measured, label, (suite.name, collection.fingerprint))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from xlir_bench.encoders import (
     mteb_registry,
     precomputed,
     random_encoder,
+    remembered,
     sentence_transformer,
     server,
     transformer,
@@ -60,6 +62,7 @@ class _Asked:
         name: for `ModelInfo.name`; `{fingerprint}` in it becomes the first 8 digits.
         language_support: as a manifest declares it.
         verify_stored, rounding: see `ModelInfo`.
+        load: whether the model is loaded; else what an earlier start found is taken, see `encoders.remembered`.
     """
 
     model_id: str
@@ -69,6 +72,7 @@ class _Asked:
     language_support: LanguageSupport = field(default_factory=LanguageSupport)
     verify_stored: bool = False
     rounding: float = FULL_ROUNDING
+    load: bool = True
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,25 @@ def resolve(model_id: str, device: str | None = None, options: Options | None = 
     with external_code(f"model {model_id} cannot be loaded", owner=model_id):
         found = _named(asked) or _of_scheme(asked) or _at_place(asked) or _of_hub(asked)
     return found if asked.options.stored_as == "float32" else _rounded(found)
+
+
+def identify(model_id: str, device: str | None = None, options: Options | None = None) -> Model | None:
+    """What `resolve` would give, without the model in memory, for checkpoints in folders that were loaded before.
+
+    None where only loading tells, and where torch is loaded already, which may be set so that it computes otherwise.
+    """
+    options = options or Options()
+    if "torch" in sys.modules or not (model_id in bundled() or Path(model_id).is_dir()):
+        return None
+    asked = _Asked(model_id, device, options, load=False)
+    try:
+        with external_code(f"model {model_id} cannot be loaded", owner=model_id):
+            found = _named(asked) or _at_place(asked)
+    except (remembered.NotRememberedError, XlirError):
+        return None
+    if found is None or not isinstance(found.retriever, remembered.NotLoaded):
+        return None
+    return found if options.stored_as == "float32" else _rounded(found)
 
 
 def _of_hub(asked: _Asked) -> Model:
@@ -245,6 +268,8 @@ def _declared(asked: _Asked, folder: Path) -> Model:
 
 def _of_source(asked: _Asked, declared: Manifest, folder: Path) -> Model:
     source, settings = declared.source, declared.settings()
+    if not asked.load and (source.mteb is not None or source.server is not None or source.embeddings is not None):
+        raise remembered.NotRememberedError
     if declared.adapter == bm25.NAME:
         _in_force(asked, settings, bm25.NAME)
         return bm25.load(asked.model_id, asked.language_support)
@@ -341,6 +366,9 @@ def _kind(folder: Path, what: str) -> str:
 
 
 def _load(asked: _Asked, checkpoint: _Checkpoint) -> Model:
+    if not asked.load:
+        content = content_digest(checkpoint.folder, asked.options.backend or checkpoint.settings.backend)
+        return _model(asked, content, remembered.read(_note(asked, checkpoint, content)), checkpoint.revision)
     device = pick_device(asked.device)
     settings = _in_force(asked, checkpoint.settings, checkpoint.adapter, device)
     if checkpoint.adapter in {sentence_transformer.NAME, transformer.NAME}:
@@ -350,7 +378,16 @@ def _load(asked: _Asked, checkpoint: _Checkpoint) -> Model:
     loaded = ADAPTERS[checkpoint.adapter](checkpoint.folder, settings, device)
     content = content_digest(checkpoint.folder, loaded.fingerprint_fields.get("backend", "torch"))
     loaded = replace(loaded, details={**loaded.details, "bytes": size_of(checkpoint.folder)})
+    remembered.write(_note(asked, checkpoint, content), loaded)
     return _model(asked, content, loaded, checkpoint.revision)
+
+
+def _note(asked: _Asked, checkpoint: _Checkpoint, content: str) -> Path | None:
+    """Where what loading a checkpoint gave is kept; None where it also follows from the device."""
+    if "auto" in {asked.options.precision, checkpoint.settings.precision}:
+        return None
+    settings = asked.options.over(checkpoint.settings, "cpu")
+    return remembered.note_of(checkpoint.adapter, content, settings, (asked.device, checkpoint.origin))
 
 
 def _model(asked: _Asked, content: str, loaded: Loaded, revision: str | None) -> Model:
