@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xlir_bench.progress import bar
-from xlir_bench.progress_lines import LoggedStage, lasting
+from xlir_bench.progress_lines import LoggedStage, lasting, speed
 
 
 class Told:
@@ -74,7 +74,7 @@ def test_what_an_earlier_run_did_is_not_counted_into_the_rate():
 def test_slow_work_has_a_rate_too():
     told = Told(40, "steps")
     told.after(40, 3)
-    assert told.lines == ["encoding documents: 3 of 40 steps (7 %), 0.075 steps/s, 8 min 13 s left"]
+    assert told.lines == ["encoding documents: 3 of 40 steps (7 %), 13 s per step, 8 min 13 s left"]
 
 
 def test_a_note_is_told_though_nothing_advances():
@@ -93,6 +93,34 @@ def test_a_finished_stage_is_told_once():
     told.after(60, 0)
     told.stage.note("late")
     assert len(told.lines) == 1
+
+
+def test_work_of_one_unit_says_how_long_it_took():
+    told = Told(1, "step")
+    told.after(12, 1)
+    assert told.lines == ["encoding documents: done in 12 s"]
+
+
+def test_one_thing_is_not_said_in_the_plural():
+    told = Told(2, "queries")
+    told.stage.advance(1)
+    told.after(10, 1)
+    assert told.lines == ["encoding documents: 2 queries in 10 s, 10 s per query"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [
+        (0, ""),
+        (1234.5, "1,234 queries/s"),
+        (2.52, "2.5 queries/s"),
+        (0.99, "1 s per query"),
+        (0.4, "2.5 s per query"),
+        (1 / 100, "1 min 40 s per query"),
+    ],
+)
+def test_a_rate_below_one_a_second_is_the_time_of_one(rate, said):
+    assert speed(rate, "queries") == said
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.integers(0, 50)), max_size=60), st.integers(1, 1000))
@@ -159,15 +187,42 @@ def test_a_file_gets_plain_lines_as_they_are_told(tmp_path):
     ]
 
 
-def test_a_terminal_gets_a_bar():
-    pty = pytest.importorskip("pty")
+def drawn_on(columns: int, program: str = SLOW) -> list[str]:
+    """What is drawn on a terminal of that width, a line each."""
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
     outer, inner = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(SLOW)], stderr=inner, env={**os.environ, "TERM": "xterm"}
-    ) as process:
+    termios.tcsetwinsize(inner, (50, columns))
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stderr=inner, env=environment) as process:
         process.wait(30)
         os.close(inner)
     drawn = os.read(outer, 65_536).decode()
     os.close(outer)
-    assert "━" in drawn
-    assert "2/2" in drawn
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn)
+    return [line.rstrip() for line in re.split(r"[\r\n]+", plain) if line.strip()]
+
+
+def test_a_terminal_gets_a_bar():
+    lines = drawn_on(120)
+    assert any("━" in line for line in lines)
+    assert "2/2" in lines[-1]
+
+
+STEPS = """
+    import time
+    from xlir_bench.progress import bar
+    with bar() as progress:
+        stage = progress.stage("encoding documents", 40, "texts")
+        for _ in range(3):
+            time.sleep(0.15)
+            stage.advance(10)
+        time.sleep(0.3)
+"""
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_percent_and_time_left_are_whole_at_any_width(columns):
+    lines = drawn_on(columns, STEPS)
+    assert any(re.search(r"^encoding documents .*\b75 %.* \d+ s left", line) for line in lines), lines
+    assert max(map(len, lines)) <= columns
+    assert not any("…" in line for line in lines)

@@ -102,6 +102,21 @@ def printable(text: object, most: int = 200) -> str:
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
+def counted(number: int, things: str) -> str:
+    """A number of things, e.g. "1 query", "1,234 queries".
+
+    Args:
+        number: how many.
+        things: what, in the plural.
+    """
+    return f"{number:,} {singular(things) if number == 1 else things}"
+
+
+def singular(things: str) -> str:
+    """One of some things: "query" for "queries"."""
+    return f"{things.removesuffix('ies')}y" if things.endswith("ies") else things.removesuffix("s")
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], hint: str) -> InputError:
     """An error for a name that nothing answers to, with the nearest names that something does.
 

@@ -24,7 +24,7 @@ from xlir_bench.engines.records import Records
 from xlir_bench.errors import InputError
 from xlir_bench.files import alone_in
 from xlir_bench.measures import parse
-from xlir_bench.progress import SILENT, Progress
+from xlir_bench.progress import SILENT, Progress, step
 from xlir_bench.results import (
     Question,
     Result,
@@ -192,7 +192,8 @@ def measured(
     """`evaluate`, with intervals and bias in the result; see there for arguments and errors."""
     evaluation = evaluate(model, suite, collection, cache=cache, top_k=top_k, progress=progress)
     since = perf_counter()
-    result = analysed(evaluation.result, evaluation.ranks)
+    with step(progress, "intervals and bias"), keeping_vectors(_cache_of(cache, model), model.info):
+        result = analysed(evaluation.result, evaluation.ranks)
     timing = result.timing.model_copy(update={"analyse_s": round(perf_counter() - since, 4)})
     return replace(evaluation, result=result.model_copy(update={"timing": timing}))
 
@@ -226,13 +227,9 @@ def run(
     """
     where = output if isinstance(output, Output) else Output(output)
     suite = measurable(suite, collection)
-    question = Question.asked(reference(suite, collection), suite.settings)
-    with where.of(model):
-        where.check(model, question)
-    for path, earlier in _finished(where, _as_measured(model, cache), suite, collection):
-        if where.top_k is None or has_runs(earlier, path, where.top_k):
-            runs = None if where.top_k is None else runs_path(path)
-            return SavedResult(_part_of(earlier, suite, collection), path, measured_now=False, runs=runs)
+    earlier = finished(model, suite, collection, where, cache=cache)
+    if earlier is not None:
+        return earlier
     evaluation = measured(model, suite, collection, cache=cache, top_k=where.top_k, progress=progress)
     with suppress(OSError):
         (where.folder / model.info.name).mkdir(parents=True, exist_ok=True)
@@ -246,6 +243,23 @@ def run(
     evaluation.records.clear()
     runs = None if where.top_k is None else runs_path(path)
     return SavedResult(evaluation.result, path, measured_now=True, runs=runs)
+
+
+def finished(
+    model: Model, suite: Suite, collection: Collection, where: Output, *, cache: VectorCache | Streaming | None = None
+) -> SavedResult | None:
+    """What an earlier run finished, or the part of it that is asked for; None where there is nothing. See `run`.
+
+    The model need not be loaded, unless it is code.
+    """
+    suite = measurable(suite, collection)
+    with where.of(model):
+        where.check(model, Question.asked(reference(suite, collection), suite.settings))
+    for path, earlier in _finished(where, _as_measured(model, cache), suite, collection):
+        if where.top_k is None or has_runs(earlier, path, where.top_k):
+            runs = None if where.top_k is None else runs_path(path)
+            return SavedResult(_part_of(earlier, suite, collection), path, measured_now=False, runs=runs)
+    return None
 
 
 def _as_measured(model: Model, cache: VectorCache | Streaming | None) -> Model:
@@ -317,7 +331,7 @@ def _ranked(
     if streaming is not None:
         return stream(model, collection, streaming, across_languages=across, heads=heads, progress=progress)
     since = perf_counter()
-    texts_cache = cache if isinstance(cache, VectorCache) and isinstance(model.retriever, Encoder) else None
+    texts_cache = _cache_of(cache, model)
     check = StoredCheck.of(model, collection)
     if check is not None:
         texts_cache = check.usable(texts_cache)
@@ -326,6 +340,11 @@ def _ranked(
         encode_s = perf_counter() - since
         ranks = count_outranked(scorer, collection, across_languages=across, heads=heads, progress=progress)
     return Streamed(ranks, encode_s, encoded, from_cache, Records(None), check)
+
+
+def _cache_of(cache: VectorCache | Streaming | None, model: Model) -> VectorCache | None:
+    """Where the vectors of all texts are kept; None where a corpus is streamed, or there are none."""
+    return cache if isinstance(cache, VectorCache) and isinstance(model.retriever, Encoder) else None
 
 
 def _scorer(

@@ -7,17 +7,19 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def keeps(what: str, when: Callable[[], bool] = lambda: True) -> Iterator[None]:
+def keeps(what: str, when: Callable[[], bool] = lambda: True, *, alone: bool = False) -> Iterator[None]:
     """An interrupt that passes through here says what is kept. A context manager, or a decorator.
 
     Args:
         what: e.g. "what arrived is kept: the same command goes on from there". One sentence is said once.
         when: asked when the interrupt comes; nothing is said if it answers no.
+        alone: say it only where nothing else is said.
     """
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        if what not in getattr(interrupt, "__notes__", ()) and when():
+        said = getattr(interrupt, "__notes__", ())
+        if what not in said and not (alone and said) and when():
             interrupt.add_note(what)
         raise
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from xlir_bench.progress_lines import LoggedStage
+from xlir_bench.progress_lines import LoggedStage, lasting, speed
 from xlir_bench.streams import stdout_to_stderr
 
 if TYPE_CHECKING:
@@ -75,41 +75,69 @@ class Lines:
 
 
 @contextmanager
+def step(progress: Progress, name: str) -> Iterator[None]:
+    """Work whose size is not known, as a stage of one unit."""
+    stage = progress.stage(name, 1, "step")
+    yield
+    stage.advance()
+
+
+_NARROW, _WIDE = 64, 100
+"""Columns of a terminal below which only percent and time left are beside a stage's name, and from which all is."""
+
+
+@contextmanager
 def _drawn(console: Console) -> Iterator[Progress]:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        ProgressColumn,
-        Task,
-        TaskID,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TimeElapsedColumn
     from rich.progress import Progress as Bars
     from rich.table import Column
     from rich.text import Text
 
-    class Rate(ProgressColumn):
-        def __init__(self) -> None:
-            super().__init__(table_column=Column(no_wrap=True))
+    class Told(ProgressColumn):
+        """A text about a task; a column that is never cut unless it may be."""
+
+        def __init__(self, of: Callable[[Task], str], *, cut: bool = False) -> None:
+            super().__init__(table_column=Column(no_wrap=True, overflow="ellipsis" if cut else "ignore"))
+            self._of = of
 
         def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            digits = 0 if speed and speed >= 10 else 1
-            return Text(f"{speed:,.{digits}f} {task.fields['unit']}/s" if speed else "")
+            return Text(self._of(task))
 
-    bars = Bars(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        Rate(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=console,
-    )
+    def measured(task: Task) -> bool:
+        return (task.total or 0) > 1
+
+    def share(task: Task) -> str:
+        return f"{int(task.percentage)} %" if measured(task) or task.finished else ""
+
+    def done(task: Task) -> str:
+        return f"{int(task.completed):,}/{int(task.total or 0):,}" if measured(task) else ""
+
+    def rate(task: Task) -> str:
+        return speed(task.finished_speed or task.speed, task.fields["unit"]) if measured(task) else ""
+
+    def left(task: Task) -> str:
+        seconds = task.time_remaining
+        return f"{lasting(seconds)} left" if measured(task) and seconds is not None and not task.finished else ""
+
+    def note(task: Task) -> str:
+        return str(task.fields["note"])
+
+    name, width = Told(lambda task: task.description, cut=True), console.width
+    columns: list[ProgressColumn] = [name, Told(share), Told(left)]
+    if width >= _WIDE:
+        columns = [
+            name,
+            BarColumn(20),
+            Told(share),
+            Told(done),
+            Told(rate),
+            TimeElapsedColumn(),
+            Told(left),
+            Told(note),
+        ]
+    elif width >= _NARROW:
+        columns = [name, BarColumn(10), Told(share), Told(rate), Told(left)]
+    bars = Bars(*columns, console=console)
 
     class OneBar:
         def __init__(self, task: TaskID) -> None:

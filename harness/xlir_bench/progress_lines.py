@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
+from xlir_bench.errors import counted, singular
+
 EVERY = 30.0
 """Seconds between two lines of one stage."""
 
@@ -61,20 +63,32 @@ class LoggedStage:
         rate = (self._done - self._done_at_last) / elapsed
         share = f"{self._done:,} of {self._total:,} {self._unit} ({100 * self._done // self._total} %)"
         left = f"{lasting((self._total - self._done) / rate)} left" if rate else ""
-        self._say(share, self._speed(rate), left)
+        self._say(share if self._total > 1 else "not finished yet", speed(rate, self._unit), left)
         self._last, self._done_at_last = now, self._done
 
     def _tell_end(self, elapsed: float) -> None:
+        if self._total == 1:
+            self._say(f"done in {lasting(elapsed)}")
+            return
         rate = (self._done - self._done_before) / elapsed
-        self._say(f"{self._done:,} {self._unit} in {lasting(elapsed)}", self._speed(rate))
+        self._say(f"{counted(self._done, self._unit)} in {lasting(elapsed)}", speed(rate, self._unit))
 
     def _say(self, *parts: str) -> None:
         self._write(f"{self._name}: {', '.join(part for part in (*parts, self._note) if part)}")
 
-    def _speed(self, rate: float) -> str:
-        if not rate:
-            return ""
-        return f"{rate:,.0f} {self._unit}/s" if rate >= 10 else f"{rate:.2g} {self._unit}/s"
+
+def speed(rate: float | None, unit: str) -> str:
+    """How fast work goes, e.g. "410 texts/s", "2.5 texts/s", "13 s per step"; empty where nothing was done.
+
+    Args:
+        rate: units per second.
+        unit: in the plural.
+    """
+    if not rate:
+        return ""
+    if rate < 1:
+        return f"{f'{1 / rate:.2g} s' if rate > 0.1 else lasting(1 / rate)} per {singular(unit)}"
+    return f"{rate:,.0f} {unit}/s" if rate >= 10 else f"{rate:.2g} {unit}/s"
 
 
 def lasting(seconds: float) -> str:

@@ -11,10 +11,10 @@ from leaderboard.measured_runs import WordEncoder
 from xlir_bench.analysis import compare, load_run
 from xlir_bench.cli.main import cli
 from xlir_bench.collection import Collection
-from xlir_bench.encoders import Model, ModelInfo
+from xlir_bench.encoders import Model, ModelInfo, resolve
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.evaluation import run
-from xlir_bench.suites import load
+from xlir_bench.suites import find, load
 
 LANGUAGES = ["de", "en", "th"]
 
@@ -64,15 +64,30 @@ def test_what_is_better_is_told_apart_and_what_is_equal_is_not(comparison):
     assert equal.effect_size == 0
 
 
+def test_a_difference_that_may_be_chance_makes_neither_better(results, parallel_suite, collection, tmp_path):
+    near = Model(ModelInfo("near", "near", f"{'near':0<64}"), WordEncoder(0.12))
+    path = run(near, parallel_suite, collection, tmp_path).path
+    found = compare([load_run(results["good"]), load_run(path)])
+    chance = [d for d in (*found.settings, *found.by_language) if d.difference and d.adjusted_p >= 0.05]
+    assert chance
+    assert {d.better for d in chance} == {None}
+    shown = CliRunner().invoke(cli, ["compare", str(results["good"]), str(path)])
+    assert "not told apart" in shown.output
+
+
 def test_encoders_that_are_not_told_apart_share_rank_and_letter(comparison):
     standings = {s.encoder: s for s in comparison.standings if (s.setting, s.measure) == ("monolingual", "AP")}
     assert [standings[name].rank for name in ("good", "twin", "bad")] == [1, 1, 3]
     assert standings["good"].groups == standings["twin"].groups != standings["bad"].groups
 
 
-def test_less_rank_distance_is_better(comparison):
-    entry = one(comparison.settings, a="bad", b="good", measure="rank_distance")
-    assert entry.better == (entry.difference < 0)
+def test_less_rank_distance_is_better(tmp_path):
+    suite = find("xlir-mini")
+    texts = load(suite, languages=["de", "en"])
+    paths = [run(resolve(name), suite, texts, tmp_path).path for name in ("bm25", "random", "xlir-hybrid-static")]
+    found = [d for d in compare(list(map(load_run, paths))).settings if d.measure == "rank_distance"]
+    assert [d.better for d in found if d.adjusted_p < 0.05] == [d.difference < 0 for d in found if d.adjusted_p < 0.05]
+    assert {d.better for d in found} >= {True}
 
 
 def test_differences_by_language_are_those_of_the_rows(results, comparison):

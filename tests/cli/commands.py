@@ -22,17 +22,22 @@ _TIMEOUT = 300
 def xlir_bench(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
     """Run the command; `env` is added to this process's environment, without the variables of GitHub's actions.
 
+    With `columns`, its standard output is a terminal of that width.
     It runs in a copy of a process that has loaded the libraries, unless `afresh` is true, options of `subprocess.run`
     are given other than the folder (`cwd`), or the environment changes what libraries read when they are loaded.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
     environment = inherited | options.pop("env", {})
+    columns = options.pop("columns", None)
     afresh = options.pop("afresh", False) or options.keys() - {"cwd"}
     preloaded = next((one for one in _PRELOADED if one.serves(environment)), None)
     line = [*map(str, arguments)]
     if preloaded is not None and not afresh:
         folder = options.get("cwd")
-        return preloaded.run(line, environment, str(folder) if folder else None, _TIMEOUT)
+        return preloaded.run(
+            line, environment, folder=str(folder) if folder else None, timeout=_TIMEOUT, columns=columns
+        )
+    assert columns is None, "a terminal is for commands that run in a copy of the loaded process"
     streams = {} if "stdout" in options else {"capture_output": True}
     return subprocess.run(
         [PROGRAM, *line], **streams, text=True, check=False, env=environment, timeout=_TIMEOUT, **options

@@ -9,12 +9,14 @@ import atexit
 import gc
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import IO
@@ -57,7 +59,13 @@ class Preloaded:
         return all(environment.get(name) == self._environment.get(name) for name in names)
 
     def run(
-        self, arguments: list[str], environment: dict[str, str], folder: str | None, timeout: float
+        self,
+        arguments: list[str],
+        environment: dict[str, str],
+        *,
+        folder: str | None = None,
+        timeout: float = 300,
+        columns: int | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run the command to its end.
 
@@ -66,17 +74,18 @@ class Preloaded:
             environment: all variables.
             folder: the working folder; None for that of this process.
             timeout: seconds after which the command and the process it was copied from are killed.
+            columns: standard output is a terminal of that width; a file if it is not given.
 
         Raises:
             TimeoutError: the command took longer.
         """
-        with self._turn, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with self._turn, standard_output(columns) as out, tempfile.TemporaryFile() as err:
             process = self._started()
             request = {
                 "arguments": arguments,
                 "environment": environment,
                 "folder": folder or str(Path.cwd()),
-                "streams": [f"/proc/{os.getpid()}/fd/{file.fileno()}" for file in (out, err)],
+                "streams": [f"/proc/{os.getpid()}/fd/{number}" for number in (out.descriptor, err.fileno())],
             }
             print(json.dumps(request), file=process.stdin, flush=True)
             timer = threading.Timer(timeout, self.stop)
@@ -86,7 +95,7 @@ class Preloaded:
             if not answer:
                 self.stop()
                 raise TimeoutError(f"xlir-bench {' '.join(arguments)} took more than {timeout} s")
-            return subprocess.CompletedProcess(["xlir-bench", *arguments], json.loads(answer), _read(out), _read(err))
+            return subprocess.CompletedProcess(["xlir-bench", *arguments], json.loads(answer), out.read(), _read(err))
 
     def _started(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
@@ -98,6 +107,51 @@ class Preloaded:
                 env=self._environment,
             )
         return self._process
+
+
+class _File:
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.descriptor = file, file.fileno()
+
+    def read(self) -> str:
+        return _read(self._file)
+
+
+class _Terminal:
+    """A pseudo-terminal; what is written to it is collected by a thread, since it holds some kilobytes only."""
+
+    def __init__(self, columns: int) -> None:
+        import pty
+        import termios
+
+        self._outer, self.descriptor = pty.openpty()
+        termios.tcsetwinsize(self.descriptor, (50, columns))
+        self._written: list[bytes] = []
+        self._reader = threading.Thread(target=self._collect, daemon=True)
+        self._reader.start()
+
+    def _collect(self) -> None:
+        with suppress(OSError):  # EIO: nobody has the inner end open any more
+            while part := os.read(self._outer, 65_536):
+                self._written.append(part)
+
+    def read(self) -> str:
+        """All that was written, without the colours; nothing can be written afterwards."""
+        os.close(self.descriptor)
+        self._reader.join()
+        os.close(self._outer)
+        text = b"".join(self._written).decode().replace("\r\n", "\n")
+        return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+@contextmanager
+def standard_output(columns: int | None) -> Iterator[_File | _Terminal]:
+    """A file, or a terminal of that many columns, that a command writes to."""
+    if columns is not None:
+        yield _Terminal(columns)
+        return
+    with tempfile.TemporaryFile() as file:
+        yield _File(file)
 
 
 def _read(stream: IO[bytes]) -> str:

@@ -292,7 +292,7 @@ def test_the_command_line_forgets_and_fetches_again(server, loose, tmp_path):
         0,
         "loose: 3 files forgotten: corpus.jsonl, queries.jsonl, qrels/test.tsv\n",
     )
-    assert "3 files fetched, 0 were here" in CliRunner().invoke(cli, ["suites", "fetch", place]).stdout
+    assert "3 files fetched, 0 already here" in CliRunner().invoke(cli, ["suites", "fetch", place]).stdout
 
 
 def commands_in(message: str) -> list[str]:

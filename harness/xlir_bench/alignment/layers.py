@@ -12,7 +12,7 @@ from xlir_bench.encoders.checkpoint import Foreign, package
 from xlir_bench.encoders.m2m100 import M2M100Encoder
 from xlir_bench.encoders.sentence_transformer import SentenceTransformerEncoder
 from xlir_bench.encoders.transformer import TransformerEncoder
-from xlir_bench.errors import InputError
+from xlir_bench.errors import InputError, counted
 from xlir_bench.external_code import external_code
 
 
@@ -33,12 +33,12 @@ def layer_vectors(
         raise InputError(f"{model_id} has no layers to look at: --layers is for transformers encoders")
     transformer, padding = _parts(model_id, encoder)
     torch = package("torch", "a transformer")
-    with external_code(f"the tokenizer of {model_id} failed", f"on {len(texts)} texts", owner=model_id):
+    with external_code(f"the tokenizer of {model_id} failed", f"on {counted(len(texts), 'texts')}", owner=model_id):
         ids = encoder.tokenise(texts, role, languages)
     device = str(next(transformer.parameters()).device)
     layers: list[Vectors] = []
     with (
-        external_code(f"encoder {model_id} failed", f"on {len(texts)} texts", owner=model_id),
+        external_code(f"encoder {model_id} failed", f"on {counted(len(texts), 'texts')}", owner=model_id),
         torch.inference_mode(),
     ):
         for at in batches([len(row) for row in ids], budget_for(device.partition(":")[0])):

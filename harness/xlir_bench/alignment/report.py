@@ -14,7 +14,7 @@ from xlir_bench.collection import Collection, Integers, Texts
 from xlir_bench.encoders import Encoder, Model, Role, Similarity, VectorCache, Vectors, encode_texts
 from xlir_bench.encoders.encode import keeping_vectors
 from xlir_bench.encoders.verification import StoredCheck
-from xlir_bench.errors import InputError
+from xlir_bench.errors import InputError, counted
 from xlir_bench.measures import alignment, preference
 from xlir_bench.progress import SILENT, Progress
 
@@ -127,7 +127,7 @@ def aligned_texts(collection: Collection, role: Role) -> AlignedTexts:
                 used.add(position)
     if len(kept) < alignment.FEWEST:
         raise InputError(
-            f"only {len(kept)} texts are there in every one of {' '.join(languages)}; alignment needs "
+            f"only {counted(len(kept), 'texts')} in every one of {' '.join(languages)}; alignment needs "
             f"{alignment.FEWEST} at least"
         )
     kept = [kept[n] for n in np.linspace(0, len(kept) - 1, min(len(kept), MOST_TEXTS)).round().astype(int)]

@@ -281,8 +281,12 @@ def _contributions(questions: Questions, deltas: Sequence[Column]) -> Floats:
 
 
 def _adjusted(differences: Sequence[Difference]) -> list[Difference]:
+    """With the adjusted p; neither side is the better one of a difference that may be chance."""
     adjusted = statistics.holm([difference.p for difference in differences])
-    return [replace(d, adjusted_p=float(p)) for d, p in zip(differences, adjusted, strict=True)]
+    return [
+        replace(d, adjusted_p=float(p), better=d.better if p < SIGNIFICANT else None)
+        for d, p in zip(differences, adjusted, strict=True)
+    ]
 
 
 def _per_language(

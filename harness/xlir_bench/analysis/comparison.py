@@ -27,7 +27,8 @@ class Difference:
         p: two-sided, paired randomisation by question.
         adjusted_p: after Holm, over the differences of the same table.
         effect_size: mean difference per question over its standard deviation; None where there is no scale.
-        better: whether B is the better one; None where the difference is 0. For some measures less is better.
+        better: whether B is the better one; None where the two are not told apart, with an adjusted p of 0.05 or more.
+            For some measures less is better.
     """
 
     a: str

@@ -16,7 +16,7 @@ from typing import Any
 from xlir_bench.analysis.analyse import analysed
 from xlir_bench.analysis.scores import row_scores, summary_of
 from xlir_bench.collection import SETTINGS, Setting
-from xlir_bench.errors import InputError, XlirError, printable
+from xlir_bench.errors import InputError, XlirError, counted, printable
 from xlir_bench.measures import parse
 from xlir_bench.results import Result, judged_path, leaders_path, load_ranks, load_result, ranks_path
 from xlir_bench.results.exchange.table import spread
@@ -159,7 +159,7 @@ _Figure = tuple[str, Any, Any]
 def _of_scores(result: Result, ranks: RankTable) -> Iterator[_Figure]:
     said = {(s.setting, s.query_language, s.document_language, s.measure): s for s in result.scores}
     if len(said) != len(result.scores):
-        yield "scores", f"{len(result.scores)} rows", f"{len(said)} different ones"
+        yield "scores", counted(len(result.scores), "rows"), f"{len(said)} different ones"
     recomputed = row_scores(ranks, _measured(result))
     follows = {(s.setting, s.query_language, s.document_language, s.measure): s for s in recomputed}
     for key in sorted(said.keys() | follows.keys()):

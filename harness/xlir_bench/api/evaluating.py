@@ -14,7 +14,7 @@ from xlir_bench.api.result import Result, Results
 from xlir_bench.api.session import Session, remarks
 from xlir_bench.collection import SETTINGS
 from xlir_bench.encoders.objects import in_evaluation_mode
-from xlir_bench.errors import InputError, unknown_name
+from xlir_bench.errors import InputError, counted, unknown_name
 from xlir_bench.suites import DEFAULT_SUITE, Suite, expand, refuse_namesakes, with_sides
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ def evaluate(
         options.get("document_language"),
     )
     if not several and len(suites) != 1:
-        raise InputError(f"{suite} is a group of {len(suites)} suites: give it in a list, [{str(suite)!r}]")
+        raise InputError(f"{suite} is a group of {counted(len(suites), 'suites')}: give it in a list, [{str(suite)!r}]")
     check_settings(settings)
     if languages is not None:
         languages = checked_languages(languages)

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict, get_args
 from xlir_bench.encoders import Options, Similarity, VectorCache
 from xlir_bench.encoders.checkpoint import Backend, Pooling, Precision
 from xlir_bench.engines import Streaming
+from xlir_bench.engines.storage import check_installed
 from xlir_bench.errors import InputError, unknown_name
 
 
@@ -182,6 +183,9 @@ def storage_of_vectors(options: EvaluateOptions, model_id: str | None) -> Vector
     if not given:
         return cache
     engine = given.pop("engine", None)
+    for place in (given.get("keep_embeddings"), given.get("records")):
+        if place is not None:
+            check_installed(str(place))
     if "keep_embeddings" in given:
         given["keep"] = str(given.pop("keep_embeddings"))
     if "records" in given:
@@ -193,8 +197,9 @@ def storage_of_vectors(options: EvaluateOptions, model_id: str | None) -> Vector
 
 def _ray(model_id: str | None, options: EvaluateOptions) -> Any:  # noqa: ANN401 (an `Engine`, whose module loads much)
     from xlir_bench.encoders import resolve
-    from xlir_bench.engines import RayEngine
+    from xlir_bench.engines import RayEngine, ray
 
+    ray.check_installed()
     if model_id is None:
         raise InputError("engine 'ray' needs a model that its workers can load: give an id instead of an object")
     device = options.get("device")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from xlir_bench.analysis import following
 from xlir_bench.analysis.fairness import without_cutoff
-from xlir_bench.api.result import AnyResults, Result, results_of
+from xlir_bench.api.result import AnyResults, Result, results_of_one_suite
 from xlir_bench.errors import InputError, unknown_name
 from xlir_bench.languages import LANGUAGES
 from xlir_bench.leaderboard import charts
@@ -45,7 +45,7 @@ def figures_for(given: AnyResults, kind: str, suite: str | None, names: Mapping[
         InputError: they are of several suites, a name is not there, or a figure does not follow from its ranks.
         MissingResourceError: there is none, or one lacks its ranks.
     """
-    found = results_of(given, suite, one_suite=True)
+    found = results_of_one_suite(given, suite)
     known = {name for one in found for name in (one.model, one.suite)}
     for name in names:
         if name not in known:

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from xlir_bench.cli import options
-from xlir_bench.cli.tables import plain_table
+from xlir_bench.cli.tables import Table, print_table, print_text
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from xlir_bench.alignment import AlignmentReport
 
 
@@ -74,48 +72,42 @@ def command(
 
 
 def _print(found: AlignmentReport) -> None:
-    from rich.console import Console
-
-    console = Console()
-    console.print(
+    print_text(
         f"{found.model} on {found.suite}: {found.texts:,} aligned "
         f"{'questions' if found.role == 'query' else 'documents'}; mean CKA over {len(found.pairs)} language pairs "
         f"{_figure(found.cka)}, shuffled {_figure(found.baseline)}"
     )
-    _print_pairs(console, found)
+    _print_pairs(found)
     _print_table(
-        console,
         "Spaces: the vectors of one language, and of all",
         ("language", "uniformity", "mean cosine", "isotropy", "hubness"),
         [(s.language, s.uniformity, s.mean_cosine, s.isotropy, s.hubness) for s in found.spaces],
     )
     if found.layers:
         rows = [(str(layer.layer), layer.cka, layer.baseline) for layer in found.layers]
-        _print_table(console, "Layers: mean CKA over language pairs", ("layer", "CKA", "shuffled"), rows)
+        _print_table("Layers: mean CKA over language pairs", ("layer", "CKA", "shuffled"), rows)
     if found.between:
         title = f"CKA between {found.model} and {found.other}"
         rows = [(b.language, b.cka, b.baseline) for b in found.between]
-        _print_table(console, title, ("language", "CKA", "shuffled"), rows)
+        _print_table(title, ("language", "CKA", "shuffled"), rows)
 
 
-def _print_pairs(console: Console, found: AlignmentReport) -> None:
+def _print_pairs(found: AlignmentReport) -> None:
     """CKA above the diagonal, alignment (mean squared distance) below it."""
     codes = list(dict.fromkeys(code for pair in found.pairs for code in (pair.a, pair.b)))
     cells = {(pair.a, pair.b): pair.cka for pair in found.pairs}
     cells |= {(pair.b, pair.a): pair.alignment for pair in found.pairs}
     rows = [(x, *("" if x == y else cells.get((x, y)) for y in codes)) for x in codes]
     title = "Above the diagonal CKA, higher is more alike; below it alignment, lower is closer"
-    _print_table(console, title, ("", *codes), rows)
+    _print_table(title, ("", *codes), rows)
 
 
-def _print_table(
-    console: Console, title: str, headings: tuple[str, ...], rows: Sequence[tuple[str | float | None, ...]]
-) -> None:
-    table = plain_table(headings, title)
+def _print_table(title: str, headings: tuple[str, ...], rows: Sequence[tuple[str | float | None, ...]]) -> None:
+    table = Table(headings, title)
     for row in rows:
         table.add_row(*(cell if isinstance(cell, str) else _figure(cell) for cell in row))
-    console.print()
-    console.print(table)
+    click.echo()
+    print_table(table)
 
 
 def _figure(value: float | None) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from xlir_bench.cli import options
-from xlir_bench.cli.tables import plain_table
+from xlir_bench.cli.tables import Table, print_table, print_text
+from xlir_bench.errors import counted
 
 if TYPE_CHECKING:
     from xlir_bench.training.audit import Audit
@@ -96,40 +97,36 @@ def command(
 
 
 def _print(found: Audit, show: int) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
     record = found.record
-    console = Console()
     every = [one for sides in record.languages.values() for one in sides.values()]
     texts, touched, leaked = (
         sum(counts) for counts in zip(*((o.texts, o.touched, o.leaked) for o in every), strict=True)
     )
-    console.print(
-        f"{record.verdict}: of {texts:,} texts of {record.suite.name} {leaked:,} have leaked into "
+    print_text(
+        f"{record.verdict}: of {counted(texts, 'texts')} of {record.suite.name} {leaked:,} have leaked into "
         f"{record.training.texts:,} training texts; {touched - leaked:,} share stock phrases with them "
-        f"({found.examined_s:.1f} s)",
-        highlight=False,
-        soft_wrap=True,
+        f"({found.examined_s:.1f} s)"
     )
-    table = plain_table(("language", "texts", "touched", "share", "leaked", "too short", "longest overlap"))
+    table = Table(("language", "texts", "touched", "share", "leaked", "too short", "longest overlap"))
     for code, sides in record.languages.items():
         for side, one in sides.items():
             cells = (one.texts, one.touched, f"{one.touched / one.texts:.2%}", one.leaked, one.too_short, one.longest)
             plural = {"query": "queries", "document": "documents"}[side]
             table.add_row(f"{code} {plural}", *(f"{cell:,}" if isinstance(cell, int) else cell for cell in cells))
-    console.print(table)
+    print_table(table)
     for row in found.rows[:show]:
         finding = row.finding
         kind = finding.leak or "stock phrase"
         measure = f"{finding.overlap} units" if finding.overlap else f"likeness {finding.likeness:.2f}"
         copies = f", {finding.copies} copies" if finding.copies > 1 else ""
         place = f"{finding.file}:{finding.row} {finding.field}{copies}"
-        console.print(Text(f"\n{kind}, {measure}: {place}"), soft_wrap=True)
-        console.print(Text(f"  training  {_short(row.training_text)}"), soft_wrap=True)
-        console.print(Text(f"  {finding.id}  {_short(row.suite_text)}"), soft_wrap=True)
+        click.echo()
+        print_text(f"{kind}, {measure}: {place}")
+        print_text(f"training  {_short(row.training_text)}", indent=2)
+        print_text(f"{finding.id}  {_short(row.suite_text)}", indent=2)
     if len(found.rows) > show:
-        console.print(f"\n{len(found.rows) - show:,} more rows: see --output or --json", highlight=False)
+        click.echo()
+        print_text(f"{len(found.rows) - show:,} more rows: see --output or --json")
 
 
 def _short(text: str) -> str:

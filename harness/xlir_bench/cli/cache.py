@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xlir_bench.cli import options
+from xlir_bench.cli.tables import Table, print_table, print_text
+from xlir_bench.errors import counted
 
 if TYPE_CHECKING:
     from xlir_bench.encoders.contents import StoredModel, Unrecognised
@@ -40,12 +42,12 @@ def info(as_json: bool) -> None:
     _print(found)
     outdated = sum(model.outdated_bytes for model in found)
     if outdated:
-        click.echo(
+        print_text(
             f"{_size(outdated)} of it were written by an earlier version and are no longer read; "
             "remove them with `xlir-bench cache prune --outdated`"
         )
     _print_unrecognised(foreign)
-    click.echo(f"{cache.folder}: {len(found)} models, {_size(sum(model.bytes for model in found))}")
+    print_text(f"{cache.folder}: {counted(len(found), 'models')}, {_size(sum(model.bytes for model in found))}")
 
 
 @command.command("prune")
@@ -74,8 +76,8 @@ def prune(models: tuple[str, ...], days: float | None, everything: bool, outdate
     _print(removed)
     _print_unrecognised(foreign)
     size = _size(sum(model.outdated_bytes if outdated else model.bytes for model in removed))
-    click.echo(
-        f"removed {f'files of an earlier version of {len(removed)}' if outdated else len(removed)} models, {size}"
+    print_text(
+        f"removed {'files of an earlier version of ' if outdated else ''}{counted(len(removed), 'models')}, {size}"
     )
 
 
@@ -85,25 +87,18 @@ def _plain(found: Sequence[StoredModel | Unrecognised]) -> list[dict[str, Any]]:
 
 def _print_unrecognised(found: Sequence[Unrecognised]) -> None:
     for item in found:
-        click.echo(f"left: {item.path} ({item.reason})")
+        print_text(f"left: {item.path} ({item.reason})")
 
 
 def _print(models: list[StoredModel]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     if not models:
         return
-    table = Table()
-    for heading in ("model", "fingerprint", "last used"):
-        table.add_column(heading)
-    for heading in ("vectors", "size"):
-        table.add_column(heading, justify="right")
+    table = Table(("model", "fingerprint", "last used", "vectors", "size"), figures=(3, 4))
     for model in models:
         day = datetime.fromtimestamp(model.last_used, UTC).strftime("%Y-%m-%d %H:%M")
         name = model.id or "(unknown)"
         table.add_row(name, model.fingerprint[:12], day, f"{model.vectors:,}", _size(model.bytes))
-    Console().print(table)
+    print_table(table)
 
 
 def _size(count: float) -> str:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from xlir_bench.cli import options
-from xlir_bench.cli.tables import plain_table
+from xlir_bench.cli.tables import Table, print_table, print_text
+from xlir_bench.errors import counted
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from xlir_bench.analysis import Comparison
 
 
@@ -49,25 +48,22 @@ def command(
 
 
 def _print(comparison: Comparison) -> None:
-    from rich.console import Console
-
-    console = Console()
-    console.print(
-        f"{comparison.suite}, version {comparison.version}: {comparison.questions:,} questions, "
+    print_text(
+        f"{comparison.suite}, version {comparison.version}: {counted(comparison.questions, 'questions')}, "
         f"{' '.join(comparison.languages)}"
     )
     for notice in comparison.notices:
-        console.print(notice, soft_wrap=True, markup=False, highlight=False)
+        print_text(notice)
     for table in (_standings(comparison), _differences(comparison), _languages(comparison), _queries(comparison)):
-        console.print()
-        console.print(table)
+        click.echo()
+        print_table(table)
 
 
 def _standings(comparison: Comparison) -> Table:
     from xlir_bench.analysis.latex import figure
 
     headings = ("setting", "measure", "rank", "encoder", "mean", "95 % interval", "group")
-    table = plain_table(headings, "Standings: encoders with a letter in common are not told apart", figures=(2, 4))
+    table = Table(headings, "Standings: encoders with a letter in common are not told apart", figures=(2, 4), keys=4)
     for s in comparison.standings:
         low, high = (figure(end) for end in s.interval)
         table.add_row(s.setting, s.measure, str(s.rank), s.encoder, figure(s.mean), f"{low} to {high}", s.groups)
@@ -90,11 +86,11 @@ def _differences(comparison: Comparison) -> Table:
         "effect",
         "better",
     )
-    table = plain_table(headings, "Differences", figures=(4, 5, 6, 8, 9))
+    table = Table(headings, "Differences", figures=(4, 5, 6, 8, 9), keys=4)
     for d in comparison.settings:
         low, high = (figure(end, signed=True) for end in d.interval)
         effect = "" if d.effect_size is None else f"{d.effect_size:+.2f}"
-        better = "" if d.better is None else "B" if d.better else "A"
+        better = "not told apart" if d.better is None else "B" if d.better else "A"
         values = (figure(d.mean_a), figure(d.mean_b), figure(d.difference, signed=True))
         table.add_row(d.setting, d.measure, d.a, d.b, *values, f"{low} to {high}", probability(d), effect, better)
     return table
@@ -107,7 +103,7 @@ def _languages(comparison: Comparison) -> Table:
     from xlir_bench.analysis.latex import figure, probability
 
     headings = ("setting", "measure", "A", "B", "language of", "code", "B - A", "95 % interval", "adjusted p")
-    table = plain_table(headings, "Languages that gain and lose most, first to last", figures=(6, 8))
+    table = Table(headings, "Languages that gain and lose most, first to last", figures=(6, 8), keys=6)
     for (*_, is_query), group in groupby(
         comparison.by_language, key=lambda d: (d.a, d.b, d.setting, d.measure, d.document_language == "*")
     ):
@@ -124,7 +120,7 @@ def _queries(comparison: Comparison) -> Table:
     from xlir_bench.analysis.latex import figure
 
     headings = ("setting", "measure", "A", "B", "query", "A's", "B's", "gain of B")
-    table = plain_table(headings, "Queries that gain and lose most", figures=(5, 6, 7))
+    table = Table(headings, "Queries that gain and lose most", figures=(5, 6, 7), keys=5)
     for q in (*comparison.gains, *comparison.losses):
         values = (figure(q.value_a), figure(q.value_b), figure(q.gain, signed=True))
         table.add_row(q.setting, q.measure, q.a, q.b, q.query_id, *values)

@@ -12,7 +12,7 @@ import click
 
 from xlir_bench.cli import options
 from xlir_bench.collection import SETTINGS
-from xlir_bench.errors import InputError
+from xlir_bench.errors import InputError, counted
 
 if TYPE_CHECKING:
     from xlir_bench.analysis.paper import Choice
@@ -197,4 +197,4 @@ def _write_trec(entries: list[Entry], output: Path, settings: tuple[str, ...], d
 
 
 def _tell(written: list[Path], output: Path) -> None:
-    click.echo(f"{len(written)} files in {output}", err=True)
+    click.echo(f"{counted(len(written), 'files')} in {output}", err=True)

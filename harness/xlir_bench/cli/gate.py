@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from xlir_bench.cli import options
-from xlir_bench.cli.tables import plain_table
+from xlir_bench.cli.tables import Table, print_table, print_text
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from xlir_bench.gating import Check, Finding, GateReport
 
-_WIDTH = 160
 _PASSED_SHOWN = 40
 
 
@@ -104,54 +101,45 @@ def _tell_github(report: GateReport) -> None:
 
 
 def _print(report: GateReport) -> None:
-    from rich.console import Console
-
-    from xlir_bench.errors import printable
-
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=_WIDTH)  # the log of a job has no width of its own
     passed = [check for check in report.checks if check.verdict == "passed"]
     hidden = set(map(id, passed[_PASSED_SHOWN:]))
     shown = [check for check in report.checks if id(check) not in hidden]
     grouped = [found for found in report.findings if len(found.checks) > 1]
     alone = {check.figure for found in grouped for check in found.checks}
-    console.print(_table([check for check in shown if check.figure not in alone], grouped))
+    print_table(_table([check for check in shown if check.figure not in alone], grouped))
     if hidden:
-        console.print(f"and {len(hidden)} more that passed; --json has all of them")
-    console.print()
+        print_text(f"and {len(hidden)} more that passed; --json has all of them")
+    click.echo()
     for found in report.findings:
-        console.print(printable(f"{found.verdict}: {found.about}: {found.reason}", 1000), soft_wrap=True)
+        print_text(f"{found.verdict}: {found.about}: {found.reason}")
     if report.notice is not None:
-        console.print(printable(report.notice, 1000), soft_wrap=True)
-    console.print(printable(report.headline, 1000), soft_wrap=True)
+        print_text(report.notice)
+    print_text(report.headline)
 
 
 def _table(checks: list[Check], grouped: list[Finding]) -> Table:
     """A row for each check, and one for those that are grouped."""
-    from rich.text import Text
-
     from xlir_bench.analysis.latex import figure
-    from xlir_bench.errors import printable
 
     headings = ("verdict", "suite", "setting", "measure", "languages", "baseline", "candidate", "loss")
-    table = plain_table((*headings, "95 % interval", "budget", "floor", "adjusted p"), figures=(5, 6, 7, 9, 10, 11))
+    table = Table((*headings, "95 % interval", "budget", "floor", "adjusted p"), figures=(5, 6, 7, 9, 10, 11), keys=5)
     colours = {"passed": "green", "unproven": "yellow"}
     for check in checks:
         about = check.figure
         interval = "" if check.interval is None else " to ".join(figure(end, signed=True) for end in check.interval)
         p = "" if check.adjusted_p is None else "<.001" if check.adjusted_p < 0.001 else f"{check.adjusted_p:.3f}"
         table.add_row(
-            Text(check.verdict, style=colours.get(check.verdict, "red")),
-            *(Text(printable(name)) for name in (about.suite, about.setting, about.measure, about.languages or "all")),
+            check.verdict,
+            *(about.suite, about.setting, about.measure, about.languages or "all"),
             *("" if value is None else figure(value) for value in (check.baseline, check.candidate)),
             "" if check.loss is None else figure(check.loss, signed=True),
             interval,
             "" if check.budget is None else str(check.budget),
             "" if check.floor is None else figure(check.floor),
             p,
+            style=colours.get(check.verdict, "red"),
         )
     for found in grouped:
-        suite, count = printable(found.checks[0].figure.suite), f"{len(found.checks)} checks"
-        table.add_row(Text(found.verdict, style="red"), Text(suite), "", count)
+        cells = (found.verdict, found.checks[0].figure.suite, "", f"{len(found.checks)} checks")
+        table.add_row(*cells, *[""] * (len(table.headings) - len(cells)), style="red")
     return table

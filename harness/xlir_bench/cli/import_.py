@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from xlir_bench.cli import options
+from xlir_bench.errors import counted
 
 
 @click.group("import")
@@ -41,8 +42,8 @@ def mteb(source: Path, output: Path, as_json: bool) -> None:
         click.echo(json.dumps(asdict(report), ensure_ascii=False))
         return
     counts = ", ".join(f"{number:,} {kind}" for kind, number in report.results.items())
-    click.echo(f"{len(report.submissions):,} submissions in {output}; results: {counts}")
+    click.echo(f"{counted(len(report.submissions), 'submissions')} in {output}; results: {counts}")
     if report.problems:
-        click.echo(f"{len(report.problems)} files could not be used:", err=True)
+        click.echo(f"{counted(len(report.problems), 'files')} could not be used:", err=True)
     for problem in report.problems:
         click.echo(f"  {problem}", err=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 import click
 
 from xlir_bench.cli.globals import set_offline, show_traceback
-from xlir_bench.errors import InputError, XlirError, explained
+from xlir_bench.errors import InputError, XlirError, counted, explained
 
 if TYPE_CHECKING:
     from xlir_bench.api.options import EvaluateOptions, ModelOptions
@@ -177,7 +177,7 @@ def report_failures(failures: Mapping[str, XlirError], number: int, what: str = 
         click.echo(f"failed: {name}: {' '.join(str(error).split())}", err=True)
     worst = max(failures.values(), key=lambda error: error.exit_code)
     raise type(worst)(
-        f"{len(failures)} of {number} {what} failed: {', '.join(failures)}; the others are finished"
+        f"{len(failures)} of {counted(number, what)} failed: {', '.join(failures)}; the others are finished"
     ) from None
 
 
@@ -269,6 +269,12 @@ def of_streaming(chosen: StreamingOptions) -> EvaluateOptions:
     """The options of a corpus that is not held in memory, as `xlir_bench.evaluate` takes them."""
     given: Any = {name: value for name, value in chosen.items() if name != "keep"}
     return cast("EvaluateOptions", {**given, "keep_embeddings": chosen["keep"]})
+
+
+def of_work(chosen: StreamingOptions) -> str:
+    """The options given that say how documents are encoded and counted, or where that is kept."""
+    names = {"shard_size": "--shard-size", "keep": "--keep-embeddings", "records": "--records", "engine": "--engine"}
+    return " and ".join(names[name] for name, value in chosen.items() if value is not None)
 
 
 def encoder(command: Callable[..., Any]) -> Callable[..., Any]:

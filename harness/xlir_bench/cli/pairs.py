@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from xlir_bench.cli import options, translation
-from xlir_bench.cli.tables import plain_table
-from xlir_bench.errors import InputError
+from xlir_bench.cli.tables import Table, print_table, print_text
+from xlir_bench.errors import InputError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,28 +178,25 @@ def translate(
     work.report.write_refusals(place.with_suffix(".refused.jsonl"))
     made: dict[str, object] = {"store": str(place), "rows": rows, "translator": work.translator.name}
     translation.show(work.report, made, as_json)
-    click.echo(f"{rows:,} rows: {place}; refused: {place.with_suffix('.refused.jsonl')}", err=True)
+    click.echo(f"{counted(rows, 'rows')}: {place}; refused: {place.with_suffix('.refused.jsonl')}", err=True)
 
 
 def _print_info(stores: list[Path], as_json: bool) -> None:
     from xlir_bench.training.store import fingerprint, read_pairs
 
     table = read_pairs(stores)
-    counted = {kind: _counted(table, columns) for kind, columns in _COUNTED.items()}
+    groups = {kind: _counted(table, columns) for kind, columns in _COUNTED.items()}
     if as_json:
-        groups = {kind: [[*key, rows] for key, rows in found] for kind, found in counted.items()}
-        click.echo(json.dumps({"rows": table.num_rows, "fingerprint": fingerprint(table), **groups}))
+        lists = {kind: [[*key, rows] for key, rows in found] for kind, found in groups.items()}
+        click.echo(json.dumps({"rows": table.num_rows, "fingerprint": fingerprint(table), **lists}))
         return
-    from rich.console import Console
-
-    console = Console()
-    console.print(_language_table(counted["languages"]))
+    print_table(_language_table(groups["languages"]))
     for kind, name in (("datasets", "dataset"), ("origins", "origin")):
-        shown = plain_table((name, "rows"))
-        for (value,), rows in counted[kind]:
+        shown = Table((name, "rows"))
+        for (value,), rows in groups[kind]:
             shown.add_row(value or "people", f"{rows:,}")
-        console.print(shown)
-    click.echo(f"{table.num_rows:,} rows, fingerprint {fingerprint(table)}")
+        print_table(shown)
+    print_text(f"{counted(table.num_rows, 'rows')}, fingerprint {fingerprint(table)}")
 
 
 def _counted(table: pa.Table, columns: list[str]) -> list[tuple[tuple[str, ...], int]]:
@@ -209,12 +206,12 @@ def _counted(table: pa.Table, columns: list[str]) -> list[tuple[tuple[str, ...],
     return sorted(rows, key=lambda row: (-row[1], row[0]))
 
 
-def _language_table(counted: list[tuple[tuple[str, ...], int]]) -> object:
+def _language_table(found: list[tuple[tuple[str, ...], int]]) -> Table:
     """Per language: X-X rows, and X-Y rows in which it is the query's or the document's."""
-    shown = plain_table(("language", "X-X", "X-Y query", "X-Y document"))
-    for code in sorted({code for pair, _ in counted for code in pair}):
-        same = sum(rows for (x, y), rows in counted if x == y == code)
-        asked = sum(rows for (x, y), rows in counted if x == code != y)
-        answers = sum(rows for (x, y), rows in counted if y == code != x)
+    shown = Table(("language", "X-X", "X-Y query", "X-Y document"))
+    for code in sorted({code for pair, _ in found for code in pair}):
+        same = sum(rows for (x, y), rows in found if x == y == code)
+        asked = sum(rows for (x, y), rows in found if x == code != y)
+        answers = sum(rows for (x, y), rows in found if y == code != x)
         shown.add_row(code, f"{same:,}", f"{asked:,}", f"{answers:,}")
     return shown

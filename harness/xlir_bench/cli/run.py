@@ -14,6 +14,7 @@ from xlir_bench.cli import options
 from xlir_bench.cli.summaries import print_abridged, print_means, print_plan, print_standings, print_summary
 from xlir_bench.collection import SETTINGS
 from xlir_bench.errors import InputError, XlirError
+from xlir_bench.interrupts import keeps
 
 if TYPE_CHECKING:
     from xlir_bench.api.result import Result
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 @options.streaming
 @click.option("--dry-run", is_flag=True, help="Say how much there is to do and how long it would take, and stop.")
 @options.as_json
+@keeps("nothing was to be kept yet: the same command begins again", alone=True)
 def command(
     model_ids: tuple[str, ...],
     suites: tuple[str, ...],
@@ -108,7 +110,8 @@ def command(
     found = suites_of(asked, sides["query_language"], sides["document_language"])
     models = tuple(dict.fromkeys(model_ids))
     chosen = list(zip(found, labels(found), strict=True))
-    runs = _Runs(chosen, (languages, settings, measures), dry_run, as_json, many=len(models) > 1)
+    selection = (languages, settings, measures)
+    runs = _Runs(chosen, selection, dry_run, as_json, len(models) > 1, options.of_work(streaming_options))
     for model_id in models:
         with options.noted(runs.failures, model_id) if runs.many else nullcontext():
             session = Session.open(
@@ -145,6 +148,7 @@ class _Runs:
         dry_run: whether only the plan is printed.
         as_json: whether standard output is JSON.
         many: whether there are several models.
+        idle: options of work that a result which was finished before did without.
         failures: model, suite or both -> what stopped it.
         results: of the suite of each number.
         plans: of a dry run, as JSON.
@@ -155,6 +159,7 @@ class _Runs:
     dry_run: bool
     as_json: bool
     many: bool
+    idle: str
     failures: dict[str, XlirError] = field(default_factory=dict)
     results: dict[int, list[Result]] = field(default_factory=dict)
     plans: list[dict[str, object]] = field(default_factory=list)
@@ -165,15 +170,15 @@ class _Runs:
         measured: dict[tuple[str, str], str] = {}
         languages, settings, measures = self.selection
         for number, (whole, label) in enumerate(self.suites):
-            name = f"{session.model.info.name} on {label}" if self.many else label
-            with options.noted(self.failures, name):
+            name = f"{session.info.name} on {label}" if self.many else label
+            with options.noted(self.failures, name), keeps("finished suites are kept", lambda: bool(self.results)):
                 suite = whole.with_measures(measures).narrowed(settings)
                 collection = session.collection(suite, languages)
                 _say_remarks(suite, collection, asked=settings is not None)
                 if self.dry_run:
                     self._plan(session, label, collection)
                     continue
-                click.echo(f"{session.model.info.id} on {label} ({' '.join(collection.languages)})", err=True)
+                click.echo(f"{session.info.id} on {label} ({' '.join(collection.languages)})", err=True)
                 distinct = self._is_distinct(suite)
                 if distinct:
                     _refuse_same_data(measured, label, (suite.name, collection.fingerprint))
@@ -221,6 +226,12 @@ class _Runs:
         print_abridged(result.stored)
         earlier = "" if result.measured_now else " (finished by an earlier run)"
         click.echo(f"result: {result.path}{earlier}", err=True)
+        if not result.measured_now and self.idle:
+            click.echo(
+                f"nothing was encoded or ranked, so {self.idle} did nothing: remove the result, or give another "
+                "--output, to measure again",
+                err=True,
+            )
         if result.runs is not None:
             click.echo(f"runs: {result.runs}", err=True)
 
@@ -240,8 +251,11 @@ def _print_table(results: list[Result]) -> None:
 def _build_page(output: Path) -> None:
     """Build the page of all results in a folder, and name those that are left out of it."""
     from xlir_bench.api.pages import page_of
+    from xlir_bench.progress import bar, step
 
-    site = page_of(output)
+    written = keeps("the results are written: the same command builds the page")
+    with bar() as progress, step(progress, "building the page"), written:
+        site = page_of(output)
     for problem in site.left_out:
         click.echo(f"left out of the page: {problem}", err=True)
     click.echo(f"page: {site.index}", err=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from xlir_bench.cli import options
-from xlir_bench.errors import InputError, XlirError
+from xlir_bench.cli.tables import print_text
+from xlir_bench.errors import InputError, XlirError, counted
 
 _SHOWN = 20
 
@@ -62,15 +63,16 @@ def validate(folders: tuple[Path, ...], as_json: bool) -> None:
         reports.append({"name": submission.name, "kind": submission.kind, "complete": not errors})
         reports[-1]["findings"] = [asdict(finding) for finding in findings]
         if not as_json:
-            click.echo(f"{submission.name} ({submission.kind}): {f'{errors} errors' if errors else 'complete'}")
+            found = counted(errors, "errors") if errors else "complete"
+            print_text(f"{submission.name} ({submission.kind}): {found}")
             for finding in findings:
                 if finding.severity != "note" or submission.kind != "imported":
-                    click.echo(f"  {finding.severity}: {finding.place}: {finding.what}")
+                    print_text(f"{finding.severity}: {finding.place}: {finding.what}", indent=2)
     if as_json:
         click.echo(json.dumps(reports, ensure_ascii=False))
     incomplete = [str(report["name"]) for report in reports if not report["complete"]]
     if incomplete:
-        _fail(f"{len(incomplete)} of {len(reports)} submissions are not complete: {_listed(incomplete)}")
+        _fail(f"not complete: {len(incomplete)} of {counted(len(reports), 'submissions')}: {_listed(incomplete)}")
 
 
 @command.command("verify")
@@ -105,7 +107,8 @@ def verify(
         click.echo(json.dumps(reports, ensure_ascii=False))
     wrong = [str(report["name"]) for report in reports if not report["holds"]]
     if wrong:
-        _fail(f"{len(wrong)} of {len(reports)} submissions do not follow from their ranks: {_listed(wrong)}")
+        number = f"{len(wrong)} of {counted(len(reports), 'submissions')}"
+        _fail(f"figures do not follow from their ranks in {number}: {_listed(wrong)}")
 
 
 def _verified(folder: Path, data: Path | None, queries: int | None, device: str | None) -> dict[str, object]:
@@ -140,31 +143,36 @@ def _print_report(report: dict[str, object]) -> None:
     assert isinstance(results, list)
     assert isinstance(reruns, list)
     assert isinstance(unread, list)
-    click.echo(f"{report['name']} ({report['kind']})")
+    print_text(f"{report['name']} ({report['kind']})")
     for line in unread:
-        click.echo(f"  not read: {line}")
+        print_text(f"not read: {line}", indent=2)
     if report["kind"] == "imported":
-        click.echo("  published elsewhere: there are no ranks that its figures could follow from")
+        print_text("published elsewhere: there are no ranks that its figures could follow from", indent=2)
     for verdict in results:
         wrong = verdict["differences"]
         said = f"{len(wrong)} do not follow" if wrong else "all follow"
         against = f"; the ranks are of {' and '.join(verdict['against'])}" if verdict["against"] and not wrong else ""
-        click.echo(f"  {verdict['result']}: {verdict['figures']:,} figures recomputed from ranks, {said}{against}")
+        print_text(
+            f"{verdict['result']}: {counted(verdict['figures'], 'figures')} recomputed from ranks, {said}{against}",
+            indent=2,
+        )
         for one in wrong[:_SHOWN]:
-            click.echo(f"    {one['figure']}: says {_shown(one['said'])}, follows {_shown(one['recomputed'])}")
+            print_text(f"{one['figure']}: says {_shown(one['said'])}, follows {_shown(one['recomputed'])}", indent=4)
         if len(wrong) > _SHOWN:
-            click.echo(f"    and {len(wrong) - _SHOWN:,} more (--json lists all)")
+            print_text(f"and {len(wrong) - _SHOWN:,} more (--json lists all)", indent=4)
         for note in verdict["notes"]:
-            click.echo(f"    note: {note}")
+            print_text(f"note: {note}", indent=4)
     for again in reruns:
         if "reason" in again:
-            click.echo(f"  {again['result']}: not run again: {again['reason']}")
+            print_text(f"{again['result']}: not run again: {again['reason']}", indent=2)
             continue
-        click.echo(
-            f"  {again['result']}: {again['queries']:,} queries run again over {again['documents']:,} documents "
+        print_text(
+            f"{again['result']}: {counted(again['queries'], 'queries')} run again over "
+            f"{counted(again['documents'], 'documents')} "
             f"({' '.join(again['languages'])}): of {again['ranks']:,} ranks {again['equal']:.1%} are equal, "
             f"{again['agreeing']:.1%} agree, the largest difference is {again['largest']:,}"
-            f"{'' if again['holds'] else ': these are not its ranks'}"
+            f"{'' if again['holds'] else ': these are not its ranks'}",
+            indent=2,
         )
 
 

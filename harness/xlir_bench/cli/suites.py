@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from xlir_bench.cli import options, translation
-from xlir_bench.cli.tables import plain_table
-from xlir_bench.errors import InputError, XlirError
+from xlir_bench.cli.tables import Table, print_table, print_text
+from xlir_bench.errors import InputError, XlirError, counted
 
 if TYPE_CHECKING:
     from xlir_bench.suites import LanguageCheck, Suite
@@ -27,8 +27,6 @@ def command() -> None:
 @options.as_json
 def list_(as_json: bool) -> None:
     """The suites and groups that come with the package."""
-    from rich.console import Console
-
     from xlir_bench.suites import expand, find, look_up, shipped, shipped_groups
 
     suites = [find(name) for name in shipped()]
@@ -37,14 +35,14 @@ def list_(as_json: bool) -> None:
         rows = [declared.model_dump(mode="json") for declared in (*suites, *groups)]
         click.echo(json.dumps(rows, ensure_ascii=False))
         return
-    table = plain_table(("suite", "version", "languages", "settings", "licence"), figures=())
+    table = Table(("suite", "version", "languages", "settings", "licence"), figures=())
     for suite in suites:
         table.add_row(
             suite.name, str(suite.version), str(len(suite.languages)), ", ".join(suite.settings), suite.licence
         )
     for group in groups:
         table.add_row(group.name, "", "", f"group of {len(expand([group.name]))} suites", "")
-    Console().print(table)
+    print_table(table)
 
 
 @command.command("show")
@@ -54,7 +52,7 @@ def show(name: str, as_json: bool) -> None:
     """What a suite or group declares, and which of its files have a published hash."""
     import yaml
 
-    from xlir_bench.suites import Group, look_up, pins
+    from xlir_bench.suites import Group, Suite, look_up, pins
 
     found = look_up(name)
     declaration: dict[str, Any] = found.model_dump(mode="json", exclude_none=True)
@@ -66,8 +64,11 @@ def show(name: str, as_json: bool) -> None:
         return
     click.echo(yaml.safe_dump(declaration, sort_keys=False, allow_unicode=True, width=100), nl=False)
     if held is not None:
-        click.echo(f"# {held.published} files have a published hash, {len(held.unpublished)} have none", nl=False)
-        click.echo("; of these the first fetch records it" if held.unpublished else "")
+        if isinstance(found, Suite) and found.by_layout:
+            click.echo(f"# the files are those in {found.place}")
+            return
+        later = "; of these the first fetch records it" if held.unpublished else ""
+        click.echo(f"# files with a published hash: {held.published}, without: {len(held.unpublished)}{later}")
         for file in held.unpublished:
             known = held.first.get(file)
             click.echo(f"#   {file}: {f'SHA-256 {known} at the first fetch' if known else 'not fetched yet'}")
@@ -100,9 +101,10 @@ def fetch(names: tuple[str, ...], languages: tuple[str, ...] | None, as_json: bo
         if as_json:
             click.echo(json.dumps({**asdict(done), "folder": str(done.folder)}))
         else:
-            click.echo(f"{suite.name}: {len(done.new)} files fetched, {len(done.present)} were here: {done.folder}")
+            fetched = counted(len(done.new), "files")
+            click.echo(f"{suite.name}: {fetched} fetched, {len(done.present)} already here: {done.folder}")
             if done.unpinned:
-                click.echo(f"{suite.name}: {len(done.unpinned)} have no published hash; theirs are recorded", err=True)
+                click.echo(f"{suite.name}: without a published hash, which is recorded: {len(done.unpinned)}", err=True)
     rooms.forget_archives([suite for suite, label in zip(chosen, labels, strict=True) if label not in failures])
     options.report_failures(failures, len(chosen))
 
@@ -120,7 +122,7 @@ def forget(names: tuple[str, ...]) -> None:
     for suite in rooms.expand(names):
         forgotten = rooms.forget(suite)
         listed = f": {', '.join(forgotten)}" if forgotten else ""
-        click.echo(f"{suite.name}: {len(forgotten)} files forgotten{listed}")
+        click.echo(f"{suite.name}: {counted(len(forgotten), 'files')} forgotten{listed}")
 
 
 @command.command("translate")
@@ -235,8 +237,8 @@ def _check(suite: Suite, data: Path | None, languages: tuple[str, ...] | None, a
     else:
         _print_check(suite.name, rows)
         for finding in found:
-            click.echo(f"{'fault' if finding.fault else 'note'}: {finding.text}")
-        click.echo(f"fingerprint {collection.fingerprint}{'' if expected is None or not same else ', as published'}")
+            print_text(f"{'fault' if finding.fault else 'note'}: {finding.text}")
+        print_text(f"fingerprint {collection.fingerprint}{'' if expected is None or not same else ', as published'}")
     wrong = [f"{row.language}: {problem}" for row in rows for problem in row.problems]
     wrong += [finding.text for finding in found if finding.fault]
     if wrong:
@@ -246,18 +248,16 @@ def _check(suite: Suite, data: Path | None, languages: tuple[str, ...] | None, a
 
 
 def _print_check(name: str, rows: list[LanguageCheck]) -> None:
-    from rich.console import Console
-
     kinds = ("queries", "documents", "judgements", "judged", "unanswered", "empty")
     columns = ("language", *kinds, "script q", "script d", "as published")
-    table = plain_table(columns, name, figures=range(1, 9))
+    table = Table(columns, name, figures=range(1, 9))
     for row in rows:
         shares = ("" if s is None else f"{s:.1%}" for s in (row.query_script_share, row.document_script_share))
         counts = (f"{getattr(row, kind):,}" for kind in kinds)
         table.add_row(row.language, *counts, *shares, _verdict(row))
     totals = (f"{sum(getattr(row, kind) for row in rows):,}" for kind in kinds)
     table.add_row("all", *totals, "", "", "")
-    Console().print(table)
+    print_table(table)
 
 
 def _verdict(row: LanguageCheck) -> str:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xlir_bench.cli.tables import Table, print_table
+from xlir_bench.errors import counted
+
 if TYPE_CHECKING:
     from xlir_bench.analysis import Standing
     from xlir_bench.api.result import Result
@@ -35,8 +38,8 @@ def print_plan(suite: str, plan: Plan) -> None:
     seconds = "not timed" if plan.seconds is None else f"about {plan.seconds:,.0f} s"
     speed = f" ({plan.texts_per_s:,.0f} texts/s)" if plan.texts_per_s else ""
     click.echo(
-        f"{suite}: {plan.texts:,} texts, {plan.distinct:,} of them distinct, {plan.stored:,} stored already\n"
-        f"  to encode: {plan.missing:,} texts, tokens: {tokens}; time: {seconds}{speed}\n"
+        f"{suite}: {counted(plan.texts, 'texts')}, {plan.distinct:,} of them distinct, {plan.stored:,} stored already\n"
+        f"  to encode: {counted(plan.missing, 'texts')}, tokens: {tokens}; time: {seconds}{speed}\n"
         f"  memory: {plan.memory_bytes / 1e6:,.0f} MB for model and vectors; "
         f"the cache grows by {plan.disk_bytes / 1e6:,.0f} MB"
     )
@@ -44,33 +47,22 @@ def print_plan(suite: str, plan: Plan) -> None:
 
 def print_summary(result: StoredResult) -> None:
     """The means over the rows of each setting."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="means over rows", title_justify="left")
-    table.add_column("setting")
-    table.add_column("rows", justify="right")
     measures = list(dict.fromkeys(name for values in result.summary.values() for name in values))
-    for measure in measures:
-        table.add_column(measure, justify="right")
+    table = Table(("setting", "rows", *measures), "means over rows")
     for setting, values in result.summary.items():
         rows = {(s.query_language, s.document_language) for s in result.scores if s.setting == setting}
         cells = [_figure(values[name]) if name in values else "" for name in measures]
         table.add_row(setting, str(len(rows)), *cells)
-    Console().print(table)
+    print_table(table)
 
 
 def print_standings(results: Sequence[Result], standings: Sequence[Standing]) -> None:
     """One table of several models on a suite: a row for each, the best of a column marked, and letters by the tests."""
-    from rich.console import Console
-
-    from xlir_bench.cli.tables import plain_table
-
     cells = {(s.encoder, s.setting, s.measure): s for s in standings}
     columns = list(dict.fromkeys((s.setting, s.measure) for s in standings))
     best = {column: next(s.mean for s in standings if (s.setting, s.measure) == column) for column in columns}
     suite = results[0].stored.suite
-    table = plain_table(
+    table = Table(
         ("model", *(f"{setting} {measure}" for setting, measure in columns)),
         f"{suite.name} ({' '.join(suite.languages)}): means over rows; * best; models with a letter in common are not "
         "told apart",
@@ -81,9 +73,8 @@ def print_standings(results: Sequence[Result], standings: Sequence[Standing]) ->
         table.add_row(
             result.model, *(f"{mark}{_figure(s.mean)} {s.groups}" for s, mark in zip(row, marks, strict=True))
         )
-    console = Console()
-    console.print()
-    console.print(table)
+    click.echo()
+    print_table(table)
 
 
 def _figure(value: float) -> str:

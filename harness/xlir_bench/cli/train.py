@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xlir_bench.cli import options
+from xlir_bench.cli.tables import Table, print_table
 
 if TYPE_CHECKING:
     from xlir_bench.training.sweep import Swept
@@ -99,8 +100,8 @@ def sweep(grid: Path, output: Path | None, jobs: int, data: Path | None, as_json
 
 
 def _print(swept: Swept) -> None:
-    rows = [swept.columns, *swept.summary_rows()]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(swept.columns))]
-    click.echo("means over seeds, with 95 % intervals")
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    keys, columns = len(swept.varied), swept.columns
+    table = Table(columns, "means over seeds, with 95 % intervals", figures=range(keys, len(columns)), keys=keys)
+    for row in swept.summary_rows():
+        table.add_row(*row)
+    print_table(table)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 import click
 
 from xlir_bench.cli import options
-from xlir_bench.cli.tables import plain_table
+from xlir_bench.cli.tables import Table, print_table
 
 if TYPE_CHECKING:
     from xlir_bench.training.machine import Machine
@@ -88,11 +88,9 @@ def show(report: Report, made: dict[str, object], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({**made, "languages": report.rows()}))
         return
-    from rich.console import Console
-
-    table = plain_table(("language", "texts", "kept", "refused"), figures=())
+    table = Table(("language", "texts", "kept", "refused"), figures=())
     for row in report.rows():
         refused = cast("dict[str, int]", row["refused"])
         why = ", ".join(f"{count:,} {kind}" for kind, count in refused.items())
         table.add_row(str(row["language"]), f"{row['texts']:,}", f"{row['kept']:,}", why)
-    Console().print(table)
+    print_table(table)

@@ -17,7 +17,7 @@ from xlir_bench.encoders.protocol import (
     Similarity,
     Vectors,
 )
-from xlir_bench.encoders.resolve import bundled, resolve
+from xlir_bench.encoders.resolve import bundled, identify, resolve
 
 __all__ = [
     "Encoded",
@@ -35,5 +35,6 @@ __all__ = [
     "Vectors",
     "bundled",
     "encode_texts",
+    "identify",
     "resolve",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -74,7 +74,12 @@ class Pace:
         most: texts per batch.
         side_by_side: whether the model may be called by several threads at once, and keeps to one core in each. What
             OpenVINO and ONNX Runtime load does not: the one refuses it, the other uses every core already.
+
+    Attributes:
+        report: called with the number of texts of each batch that is done, by the thread that called `run`.
     """
+
+    report: Callable[[int], None] | None = None
 
     def __init__(
         self, device: str, budget: int | None = None, *, most: int | None = None, side_by_side: bool = True
@@ -110,17 +115,25 @@ class Pace:
         torch = package("torch", "a neural encoder")
         cores = torch.get_num_threads()
         if cores == 1 or len(cuts) < cores:
-            parts = [forward(at) for at in cuts]
+            parts = self._reported(cuts, map(forward, cuts))
         else:
             try:
                 with ThreadPoolExecutor(cores, "encode", initializer=torch.set_num_threads, initargs=(1,)) as workers:
-                    parts = list(workers.map(forward, cuts))
+                    parts = self._reported(cuts, workers.map(forward, cuts))
             finally:
                 torch.set_num_threads(cores)  # a worker's setting reaches the whole process's matrix library
         result = np.empty((sum(len(at) for at in cuts), parts[0].shape[1]), np.float32)
         for at, vectors in zip(cuts, parts, strict=True):
             result[at] = vectors
         return result
+
+    def _reported(self, cuts: list[Rows], made: Iterable[Vectors]) -> list[Vectors]:
+        parts = []
+        for at, vectors in zip(cuts, made, strict=True):
+            parts.append(vectors)
+            if self.report is not None:
+                self.report(len(at))
+        return parts
 
     def _one_by_one(self, cuts: list[Rows], lengths: Sequence[int], forward: Callable[[Rows], Vectors]) -> Vectors:
         waiting = cuts[::-1]
@@ -135,6 +148,8 @@ class Pace:
             if result is None:
                 result = np.empty((len(lengths), vectors.shape[1]), np.float32)
             result[at] = vectors
+            if self.report is not None:
+                self.report(len(at))
         assert result is not None  # there is at least one text, hence one batch
         return result
 

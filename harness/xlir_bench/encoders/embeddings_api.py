@@ -18,7 +18,7 @@ import numpy as np
 from xlir_bench.encoders.checkpoint import Foreign, one_line, package
 from xlir_bench.encoders.cutting import says_too_long
 from xlir_bench.encoders.protocol import Vectors
-from xlir_bench.errors import InputError, MissingResourceError, printable
+from xlir_bench.errors import InputError, MissingResourceError, counted, printable
 from xlir_bench.offline import is_offline
 from xlir_bench.redaction import redacted, remember
 
@@ -133,7 +133,8 @@ class Client:
                 if answer.status in _NOT_THESE or (answer.status == 500 and says_too_long(500, reason)):
                     raise RefusedError(answer.status, reason)
                 if answer.status not in _AGAIN:
-                    raise InputError(f"{self} refused {len(texts)} texts ({reason}); {_advice(answer, self.endpoint)}")
+                    refused = f"{self} refused {counted(len(texts), 'texts')} ({reason})"
+                    raise InputError(f"{refused}; {_advice(answer, self.endpoint)}")
                 pause = max(pause, _retry_after(answer))
             if pause > PATIENCE_S:
                 raise MissingResourceError(
@@ -143,8 +144,8 @@ class Client:
             if attempt + 1 == ATTEMPTS or self.stopping.wait(pause):
                 break
         raise MissingResourceError(
-            f"{self} did not answer {ATTEMPTS} requests for {len(texts)} texts ({reason}): run the same command "
-            "again later; what was encoded is kept"
+            f"{self} did not answer {ATTEMPTS} requests for {counted(len(texts), 'texts')} ({reason}): run the same "
+            "command again later; what was encoded is kept"
         )
 
     def _post(self, texts: list[str]) -> _Answer:
@@ -170,7 +171,7 @@ class Client:
             for piece in answer.iter_content(1 << 16):  # as decompressed
                 content += piece
                 if len(content) > most:
-                    raise InputError(f"{self} answered {len(texts)} texts with more than {most:,} bytes")
+                    raise InputError(f"{self} answered {counted(len(texts), 'texts')} with more than {most:,} bytes")
             return _Answer(answer.status_code, str(answer.reason), dict(answer.headers), bytes(content))
 
     def _vectors(self, content: bytes, expected: int) -> Vectors:
@@ -182,7 +183,7 @@ class Client:
             reason = self._clean(one_line(error))
             raise InputError(f"{self} answered with something else than embeddings ({reason})") from None
         if positions != list(range(expected)):
-            raise InputError(f"{self} returned {len(rows)} vectors for {expected} texts")
+            raise InputError(f"{self} returned {counted(len(rows), 'vectors')} for {counted(expected, 'texts')}")
         if vectors.ndim != 2 or not vectors.shape[1]:
             raise InputError(f"{self} returned vectors of several widths for one request")
         width = self.width = self.width or vectors.shape[1]

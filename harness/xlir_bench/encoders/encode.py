@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from xlir_bench.collection import Texts
+from xlir_bench.encoders.batching import Pace
 from xlir_bench.encoders.cache import VectorCache, VectorStore, keys_of, rounded_to
 from xlir_bench.encoders.protocol import (
     FULL_ROUNDING,
@@ -25,7 +26,7 @@ from xlir_bench.encoders.returned import Batch, checked, encoded, looked_up
 from xlir_bench.errors import InputError
 from xlir_bench.external_code import external_code
 from xlir_bench.interrupts import keeps
-from xlir_bench.progress import SILENT, Progress
+from xlir_bench.progress import SILENT, Progress, Stage
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ def encode_texts(
         texts: queries or documents.
         role: which of the two.
         cache: where vectors are looked up and stored; nowhere if none is given.
-        progress: told of every block.
+        progress: told of every batch by encoders of this package, of every block by others.
 
     Raises:
         InputError: the encoder raised something, or returned something else than one finite vector of one width for
@@ -106,8 +107,10 @@ def encode_texts(
     count = 0
     for begin in range(0, len(distinct.texts), BLOCK):
         block = slice(begin, min(begin + BLOCK, len(distinct.texts)))
-        with keeping_vectors(cache, info):
-            vectors, fresh = _block(retriever, _Request(info, role, distinct, block), store)
+        filled = rows[starts[block.start] : starts[block.stop]]
+        part = _Part(stage, len(filled))
+        with keeping_vectors(cache, info), part.of(retriever):
+            vectors, fresh = _block(retriever, _Request(info, role, distinct, block, part.advance), store)
         if result is None:
             result = np.empty((len(texts), vectors.shape[1]), np.float32)
         elif vectors.shape[1] != result.shape[1]:
@@ -116,16 +119,46 @@ def encode_texts(
                 f"{_Request(info, role, distinct, block).batch([begin]).quoted(0)} "
                 f"and {result.shape[1]} for earlier texts; every vector needs the same"
             )
-        filled = rows[starts[block.start] : starts[block.stop]]
         result[filled] = vectors[distinct.position[filled] - begin]
         count += fresh
-        stage.advance(len(filled))
+        part.finish()
     if result is None:
         result = np.empty((0, 0), np.float32)
     # Whether or not there is a cache, so that figures do not depend on it.
     result = rounded_to(result, info.stored_as)
     _tie_equal_texts(result, texts)
     return Encoded(result, count, len(distinct.texts) - count)
+
+
+class _Part:
+    """A block's share of a stage, of which never more is reported than there is: a batch may be encoded twice."""
+
+    def __init__(self, stage: Stage, size: int) -> None:
+        self._stage, self._left = stage, size
+
+    def advance(self, texts: int) -> None:
+        """So many texts more are done."""
+        done = min(texts, self._left)
+        self._left -= done
+        if done:
+            self._stage.advance(done)
+
+    def finish(self) -> None:
+        """All are done."""
+        self.advance(self._left)
+
+    @contextmanager
+    def of(self, retriever: Encoder) -> Iterator[None]:
+        """While this is open, an encoder that cuts texts into batches itself reports each."""
+        pace = getattr(retriever, "pace", None)
+        if not isinstance(pace, Pace):
+            yield
+            return
+        pace.report = self.advance
+        try:
+            yield
+        finally:
+            pace.report = None
 
 
 def keeping_vectors(cache: VectorCache | None, info: ModelInfo) -> AbstractContextManager[None]:
@@ -184,6 +217,7 @@ class _Request:
     role: Role
     distinct: Distinct
     block: slice
+    done: Callable[[int], None] = lambda texts: None
 
     def batch(self, rows: Sequence[int]) -> Batch:
         """Some of the distinct texts, as they are given to the encoder."""
@@ -201,7 +235,10 @@ def _block(retriever: Encoder, request: _Request, store: VectorStore | None) -> 
     """The vectors of one block, shape (block, dimensions), and how many of them were encoded now."""
     size = request.block.stop - request.block.start
     if store is None:
-        return _encoded(retriever, request, np.arange(size)), size
+        every = np.arange(size)
+        if isinstance(retriever, PartwiseEncoder):
+            return _in_parts(retriever, request, every, None), size
+        return _encoded(retriever, request, every), size
     keys = keys_of(request.distinct.texts[request.block], request.distinct.languages[request.block])
     stored_at, stored = store.find(keys)
     if len(stored_at) == size:
@@ -266,9 +303,9 @@ class _Storing:
 
 
 def _in_parts(
-    retriever: PartwiseEncoder, request: _Request, missing: npt.NDArray[np.int64], storing: _Storing
+    retriever: PartwiseEncoder, request: _Request, missing: npt.NDArray[np.int64], storing: _Storing | None
 ) -> Vectors:
-    """The vectors of the missing texts, shape (missing, dimensions), each part stored as soon as it is there."""
+    """The vectors of the missing texts, shape (missing, dimensions), each part stored and told of as it comes."""
     rows = [request.block.start + int(offset) for offset in missing]
     batch = request.batch(rows)
     result: Vectors | None = None
@@ -281,16 +318,19 @@ def _in_parts(
         if part is None:
             break
         at = np.asarray(part[0])
-        vectors = storing.store.rounded(checked(part[1], request.batch([rows[int(row)] for row in at])))
+        vectors = checked(part[1], request.batch([rows[int(row)] for row in at]))
+        vectors = vectors if storing is None else storing.store.rounded(vectors)
         if result is None:
             result = np.empty((len(rows), vectors.shape[1]), np.float32)
         if vectors.shape[1] != result.shape[1] or filled[at].any():
             raise InputError(
                 f"encoder {request.info.id} returned vectors of several widths, or a text's vector twice, for {batch}"
             )
-        storing.store.add(storing.keys[missing[at]], vectors)
+        if storing is not None:
+            storing.store.add(storing.keys[missing[at]], vectors)
         result[at] = vectors
         filled[at] = True
+        request.done(len(at))
     if result is None or not filled.all():
         raise InputError(f"encoder {request.info.id} returned {filled.sum()} vectors for {batch}")
     return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from xlir_bench.encoders import (
     mteb_registry,
     precomputed,
     random_encoder,
+    remembered,
     sentence_transformer,
     server,
     transformer,
@@ -35,7 +37,7 @@ from xlir_bench.encoders.identity import VectorFields, digest_of, identified, ro
 from xlir_bench.encoders.protocol import FULL_ROUNDING, LanguageSupport, Model, ModelInfo
 from xlir_bench.encoders.similarity import undeclared
 from xlir_bench.encoders.weights import size_of
-from xlir_bench.errors import InputError, unknown_name
+from xlir_bench.errors import InputError, MissingResourceError, XlirError, unknown_name
 from xlir_bench.external_code import external_code
 from xlir_bench.resources import folder as package_folder
 
@@ -46,6 +48,8 @@ MANIFEST = "submission.yaml"
 SERVER_VARIABLE, SERVER_KEY_VARIABLE = "OPENAI_BASE_URL", "OPENAI_API_KEY"
 
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+_PATH = re.compile(r"[./~\\]|.*[/\\]$")
+"""How the id of a place on this machine begins or ends, which no id of the hub does."""
 _FACTORY = re.compile(r"(?P<place>.+\.py|[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*(\.[^\W\d]\w*)*)")
 _BASELINES: dict[str, Callable[[str], Model]] = {"random": random_encoder.load, "bm25": bm25.load}
 _OPENAI = "https://api.openai.com/v1"
@@ -59,6 +63,7 @@ class _Asked:
         name: for `ModelInfo.name`; `{fingerprint}` in it becomes the first 8 digits.
         language_support: as a manifest declares it.
         verify_stored, rounding: see `ModelInfo`.
+        load: whether the model is loaded; else what an earlier start found is taken, see `encoders.remembered`.
     """
 
     model_id: str
@@ -68,6 +73,7 @@ class _Asked:
     language_support: LanguageSupport = field(default_factory=LanguageSupport)
     verify_stored: bool = False
     rounding: float = FULL_ROUNDING
+    load: bool = True
 
 
 @dataclass(frozen=True)
@@ -120,9 +126,28 @@ def resolve(model_id: str, device: str | None = None, options: Options | None = 
     return found if asked.options.stored_as == "float32" else _rounded(found)
 
 
+def identify(model_id: str, device: str | None = None, options: Options | None = None) -> Model | None:
+    """What `resolve` would give, without the model in memory, for checkpoints in folders that were loaded before.
+
+    None where only loading tells, and where torch is loaded already, which may be set so that it computes otherwise.
+    """
+    options = options or Options()
+    if "torch" in sys.modules or not (model_id in bundled() or Path(model_id).is_dir()):
+        return None
+    asked = _Asked(model_id, device, options, load=False)
+    try:
+        with external_code(f"model {model_id} cannot be loaded", owner=model_id):
+            found = _named(asked) or _at_place(asked)
+    except (remembered.NotRememberedError, XlirError):
+        return None
+    if found is None or not isinstance(found.retriever, remembered.NotLoaded):
+        return None
+    return found if options.stored_as == "float32" else _rounded(found)
+
+
 def _of_hub(asked: _Asked) -> Model:
     match = _HUB_ID.fullmatch(asked.model_id)
-    if match is None:
+    if match is None or _PATH.match(asked.model_id):
         raise _unknown(asked.model_id)
     name = f"{match['id'].replace('/', '__')}-{{fingerprint}}"
     return _load(replace(asked, name=name), _from_hub(match["id"], match["revision"], asked.options))
@@ -168,8 +193,10 @@ def _of_scheme(asked: _Asked) -> Model | None:
     asked = replace(asked, name=f"{_safe(asked.model_id)}-{{fingerprint}}")
     if scheme == mteb_registry.NAME:
         return _from_mteb(asked, rest, None, Settings())
-    key = SERVER_KEY_VARIABLE if os.environ.get(SERVER_KEY_VARIABLE) else None
-    return _from_server(asked, Endpoint(os.environ.get(SERVER_VARIABLE) or _OPENAI, rest, key), Settings())
+    url = os.environ.get(SERVER_VARIABLE) or _OPENAI
+    # A server of one's own may take requests without a key; OpenAI's takes none.
+    key = SERVER_KEY_VARIABLE if os.environ.get(SERVER_KEY_VARIABLE) or url == _OPENAI else None
+    return _from_server(asked, Endpoint(url, rest, key), Settings())
 
 
 def _at_place(asked: _Asked) -> Model | None:
@@ -205,7 +232,11 @@ def _in_force(asked: _Asked, declared: Settings, adapter: str, device: str = "cp
     return settings
 
 
-def _unknown(model_id: str) -> InputError:
+def _unknown(model_id: str) -> XlirError:
+    if _PATH.match(model_id) and not (set(model_id) <= set("./\\~") or Path(model_id).exists()):
+        return MissingResourceError(
+            f"{model_id}: no such folder or file: give a folder with weights, or FILE.py:FACTORY"
+        )
     if "/" in model_id or model_id.endswith(".py"):
         return InputError(
             f"no model at {model_id!r}: give a folder with weights, FILE.py:FACTORY, or ORGANISATION/NAME of a hub "
@@ -243,6 +274,8 @@ def _declared(asked: _Asked, folder: Path) -> Model:
 
 def _of_source(asked: _Asked, declared: Manifest, folder: Path) -> Model:
     source, settings = declared.source, declared.settings()
+    if not asked.load and (source.mteb is not None or source.server is not None or source.embeddings is not None):
+        raise remembered.NotRememberedError
     if declared.adapter == bm25.NAME:
         _in_force(asked, settings, bm25.NAME)
         index = bm25.load(asked.model_id, asked.language_support)
@@ -341,6 +374,9 @@ def _kind(folder: Path, what: str) -> str:
 
 
 def _load(asked: _Asked, checkpoint: _Checkpoint) -> Model:
+    if not asked.load:
+        content = content_digest(checkpoint.folder, asked.options.backend or checkpoint.settings.backend)
+        return _model(asked, content, remembered.read(_note(asked, checkpoint, content)), checkpoint.revision)
     device = pick_device(asked.device)
     settings = _in_force(asked, checkpoint.settings, checkpoint.adapter, device)
     if checkpoint.adapter in {sentence_transformer.NAME, transformer.NAME}:
@@ -350,7 +386,16 @@ def _load(asked: _Asked, checkpoint: _Checkpoint) -> Model:
     loaded = ADAPTERS[checkpoint.adapter](checkpoint.folder, settings, device)
     content = content_digest(checkpoint.folder, loaded.fingerprint_fields.get("backend", "torch"))
     loaded = replace(loaded, details={**loaded.details, "bytes": size_of(checkpoint.folder)})
+    remembered.write(_note(asked, checkpoint, content), loaded)
     return _model(asked, content, loaded, checkpoint.revision)
+
+
+def _note(asked: _Asked, checkpoint: _Checkpoint, content: str) -> Path | None:
+    """Where what loading a checkpoint gave is kept; None where it also follows from the device."""
+    if "auto" in {asked.options.precision, checkpoint.settings.precision}:
+        return None
+    settings = asked.options.over(checkpoint.settings, "cpu")
+    return remembered.note_of(checkpoint.adapter, content, settings, (asked.device, checkpoint.origin))
 
 
 def _model(asked: _Asked, content: str, loaded: Loaded, revision: str | None) -> Model:

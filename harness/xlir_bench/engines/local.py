@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 from xlir_bench.collection import Texts
 from xlir_bench.engines.records import Node, Records
@@ -33,7 +34,8 @@ def count_locally(
         XlirError: see `ShardWork`.
     """
     plan = list(records.cover(len(shards)))
-    coming = _ahead(work, documents, [shards[node.number] for node, counts in plan if counts is None])
+    missing = [shards[node.number] for node, counts in plan if counts is None]
+    coming = _ahead(partial(work.prepare, progress=_Noting(stage)), documents, missing)
     total = _Sum(work, records, stage)
     with _short_turns(), ThreadPoolExecutor(1) as behind:
         last: Future[None] | None = None
@@ -98,12 +100,35 @@ class _Sum:
         return Counted(counts, self._encode_s, self._rank_s, self._encoded, self._kept)
 
 
-def _ahead(work: ShardWork, documents: Texts, shards: Sequence[Shard]) -> Iterator[Prepared]:
+class _Noting:
+    """Progress within a shard, as a note beside the stage of all."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def stage(self, name: str, total: int, unit: str) -> _Noting:
+        """See `Progress.stage`."""
+        self._name, self._total, self._unit, self._done = name, total, unit, 0
+        return self
+
+    def advance(self, steps: int = 1) -> None:
+        """See `Stage.advance`."""
+        self._done += steps
+        self.note(f"{self._name}: {self._done:,} of {self._total:,} {self._unit} of a shard")
+
+    def note(self, text: str) -> None:
+        """See `Stage.note`."""
+        self._stage.note(text)
+
+
+def _ahead(
+    prepare: Callable[[Shard, Texts], Prepared], documents: Texts, shards: Sequence[Shard]
+) -> Iterator[Prepared]:
     """Each shard, prepared one ahead of what was asked for."""
     with ThreadPoolExecutor(1) as thread:
         coming: Future[Prepared] | None = None
         for shard in shards:
-            following = thread.submit(lambda shard: work.prepare(shard, texts_of(shard, documents)), shard)
+            following = thread.submit(lambda shard: prepare(shard, texts_of(shard, documents)), shard)
             if coming is not None:
                 yield coming.result()
             coming = following

@@ -16,9 +16,11 @@ import logging
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from xlir_bench.collection import Texts
@@ -45,6 +47,16 @@ _QUIET = {
 """Read by Ray when it is imported."""
 
 _MEND = "pip install 'xlir-bench[ray]'"
+
+
+def check_installed() -> None:
+    """Without loading Ray, which takes seconds.
+
+    Raises:
+        MissingResourceError: it is not installed.
+    """
+    if "ray" not in sys.modules and find_spec("ray") is None:
+        raise MissingResourceError(f"--engine ray needs the package ray, which is not installed: {_MEND}")
 
 
 @dataclass(frozen=True)

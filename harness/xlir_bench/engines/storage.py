@@ -171,6 +171,22 @@ class Bucket:
         asyn.sync(self._files.loop, getattr(self._files, f"_{method}"), *given, timeout=PATIENCE)
 
 
+def check_installed(place: str) -> None:
+    """Refuse a place that `storage` cannot reach from this installation, without asking it for anything.
+
+    Raises:
+        InputError, MissingResourceError: see `storage`.
+    """
+    if "://" in place and not place.startswith("file://"):
+        _refuse_offline(place)
+        _file_system(place)
+
+
+def _refuse_offline(place: str) -> None:
+    if place.partition("://")[0] in _EXTRAS and is_offline():
+        raise MissingResourceError(f"{place}: is reached over the network, which --offline forbids: use a folder")
+
+
 def storage(place: str) -> Storage:
     """A folder by path, or by URL such as s3://bucket/folder, gs://bucket/folder, file:///folder.
 
@@ -183,8 +199,7 @@ def storage(place: str) -> Storage:
         return Folder(Path(place.removeprefix("file://")))
     if "://" not in place:
         return Folder(Path(place).expanduser())
-    if place.partition("://")[0] in _EXTRAS and is_offline():
-        raise MissingResourceError(f"{place}: is reached over the network, which --offline forbids: use a folder")
+    _refuse_offline(place)
     bucket = Bucket(place)
     bucket.check()
     return bucket

@@ -86,6 +86,20 @@ class Streamed:
     check: StoredCheck | None = None
 
 
+def streamable(model: Model) -> Encoder | Lookup:
+    """What gives the model's vectors.
+
+    Raises:
+        InputError: it has none.
+    """
+    if isinstance(model.retriever, Encoder | Lookup):
+        return model.retriever
+    raise InputError(
+        f"{model.info.id} indexes the whole pool at once and cannot be streamed: leave out --shard-size, "
+        "--keep-embeddings, --records and --engine"
+    )
+
+
 def stream(
     model: Model,
     collection: Collection,
@@ -109,9 +123,7 @@ def stream(
         InputError: the model has no vectors, or what it gives is not usable; the message names the shard.
         MissingResourceError: what is to be kept cannot be written.
     """
-    retriever, info = model.retriever, model.info
-    if not isinstance(retriever, Encoder | Lookup):
-        raise InputError(f"{info.id} indexes the whole pool at once and cannot be streamed: leave out --shard-size")
+    retriever, info = streamable(model), model.info
     since = perf_counter()
     heads = heads or default_heads(across_languages)
     wanted = Wanted.of(collection, across_languages=across_languages, judged=heads.judged)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
+from xlir_bench.errors import counted
 from xlir_bench.gating.policy import Budget
 
 Verdict = Literal["passed", "unproven", "loss", "floor", "missing"]
@@ -218,7 +219,8 @@ class GateReport:
         failures, unproven = len(self.failures), sum(check.verdict == "unproven" for check in self.checks)
         outcome = f"failed: {failures} of" if failures else "passed:"
         doubt = f"; {unproven} past the budget, but not past chance" if unproven else ""
-        return f"{outcome} {len(self.checks)} checks{doubt}. {self.candidate.name} against {self.baseline.name}."
+        checks = counted(len(self.checks), "checks")
+        return f"{outcome} {checks}{doubt}. {self.candidate.name} against {self.baseline.name}."
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -41,22 +41,21 @@ def count_outranked(
             that the monolingual setting needs.
         heads: what is kept beside the ranks of relevant documents; by default `default_heads`.
         budget: bytes for one block of scores, where it is the scorer that makes them; a block has at least one query.
-        progress: hears of queries done.
+        progress: told of documents ranked, or of queries where the scores are given.
 
     Raises:
         InputError: a score is not a finite number.
     """
-    from xlir_bench.retrieval.given import count_given
+    from xlir_bench.retrieval.given import Ranking, count_given
 
     heads = heads or default_heads(across_languages)
     wanted = Wanted.of(collection, across_languages=across_languages, judged=heads.judged)
     if isinstance(scorer, DenseScorer):
-        stage = progress.stage("ranking", len(wanted.queries), "queries")
+        stage = Ranking(progress, len(collection.documents), "documents")
         judged = scorer.documents[wanted.judged]
         search = Search.of(wanted, scorer.queries[wanted.queries], judged, scorer.similarity, heads)
         everything = Shard(0, 0, len(collection.documents))
-        counts = count_shard(search, everything, collection.documents, scorer.documents)
-        stage.advance(len(wanted.queries))
+        counts = count_shard(search, everything, collection.documents, scorer.documents, done=stage.advance)
     else:
         counts = count_given(scorer, collection, wanted, (heads, budget), progress)
     return rank_table(wanted, collection, counts)

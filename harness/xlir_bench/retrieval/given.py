@@ -15,6 +15,7 @@ from xlir_bench.progress import Progress
 from xlir_bench.retrieval.accounts import Accounts
 from xlir_bench.retrieval.blocks import Queries
 from xlir_bench.retrieval.counts import Counts
+from xlir_bench.retrieval.kernel import count_documents, count_products
 from xlir_bench.retrieval.pairs import Scores
 from xlir_bench.retrieval.scorers import Scorer
 from xlir_bench.retrieval.search import Heads, Part, Wanted
@@ -30,7 +31,7 @@ def count_given(
     """See `counting.count_outranked`; `limits` are the heads and the budget."""
     heads, budget = limits
     accounts = Accounts(wanted, heads, 0, collection.documents.ids)
-    stage = progress.stage("ranking", len(wanted.queries), "queries")
+    stage = Ranking(progress, len(wanted.queries), "queries")
     with ThreadPoolExecutor(available_cores()) as threads:
         for pool in _pools(collection, wanted):
             scores = scorer.over(pool.documents)
@@ -42,6 +43,22 @@ def count_given(
                 _count(block, chosen, pool, accounts, threads)
                 stage.advance(len(block))
     return accounts.counts()
+
+
+class Ranking:
+    """The stage of counting, and before it, in a process that has not counted yet, that of compiling."""
+
+    def __init__(self, progress: Progress, total: int, unit: str) -> None:
+        cold = not (count_documents.signatures or count_products.signatures)
+        self._compiling = progress.stage("compiling", 1, "step") if cold else None
+        self._stage = progress.stage("ranking", total, unit)
+
+    def advance(self, steps: int = 1) -> None:
+        """So much more is counted; what counts it is compiled."""
+        if self._compiling is not None:
+            self._compiling.advance()
+            self._compiling = None
+        self._stage.advance(steps)
 
 
 class _Pool:

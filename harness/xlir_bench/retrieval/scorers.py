@@ -9,7 +9,7 @@ import numpy as np
 
 from xlir_bench.collection import Collection, Integers
 from xlir_bench.encoders.protocol import Lexical, Similarity, Vectors
-from xlir_bench.errors import InputError
+from xlir_bench.errors import InputError, counted
 from xlir_bench.external_code import external_code
 from xlir_bench.retrieval.pairs import KIND_OF, Scores, scaled
 
@@ -64,7 +64,7 @@ class LexicalScorer:
         """See `Scorer.over`."""
         side, queries_side = self._collection.documents, self._collection.queries
         who = type(self._model).__name__
-        with external_code(f"{who}.index failed", f"on {len(documents)} documents", owner=who):
+        with external_code(f"{who}.index failed", f"on {counted(len(documents), 'documents')}", owner=who):
             index = self._model.index([side.texts[d] for d in documents], [side.languages[d] for d in documents])
 
         def scores(queries: Integers) -> Scores:

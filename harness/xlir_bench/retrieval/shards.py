@@ -17,7 +17,7 @@ An engine does this, in any order and on any number of machines, and gets the sa
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -82,7 +82,12 @@ def texts_of(shard: Shard, documents: Texts) -> Texts:
 
 
 def count_shard(
-    search: Search, shard: Shard, texts: Texts, vectors: npt.NDArray[np.floating], threads: int | None = None
+    search: Search,
+    shard: Shard,
+    texts: Texts,
+    vectors: npt.NDArray[np.floating],
+    threads: int | None = None,
+    done: Callable[[int], None] = lambda documents: None,
 ) -> Counts:
     """What the documents of one shard are to every judged document, and the best of them.
 
@@ -92,12 +97,13 @@ def count_shard(
         texts: their ids and languages.
         vectors: as encoded, float32 or float16, (documents, dimensions).
         threads: how many work; by default one per core.
+        done: called with the number of documents that are counted, as they are; of all documents in the end.
 
     Raises:
         InputError: a score is not a finite number; the message names query and document.
     """
     accounts = open_accounts(search, shard, texts)
-    enter_shard(accounts, search, texts, vectors, threads)
+    enter_shard(accounts, search, texts, vectors, threads, done)
     return accounts.counts()
 
 
@@ -120,6 +126,7 @@ def enter_shard(
     texts: Texts,
     vectors: npt.NDArray[np.floating],
     threads: int | None = None,
+    done: Callable[[int], None] = lambda documents: None,
 ) -> None:
     """The part of `count_shard` that is on all cores.
 
@@ -132,11 +139,19 @@ def enter_shard(
     threads = threads or available_cores()
     with ThreadPoolExecutor(threads) as pool, one_thread_per_product():
         # Tasks only wait for tasks that were submitted before them, and these are begun first: nothing stands still.
-        begun: deque[list[Future[None]]] = deque()
+        begun: deque[tuple[list[Future[None]], int]] = deque()
+
+        def finish_first() -> None:
+            counting, documents = begun.popleft()
+            _finish(counting)
+            done(documents)
+
         before: tuple[str | None, list[Future[None]]] = None, []
         for language, rows in texts.rows_by_language.items():
             side = _Side.of(search, accounts, language)
             blocks = _blocks(len(side.part.query), threads)
+            if not blocks:
+                done(len(rows))
             for begin in range(0, len(rows) if blocks else 0, _STEP):
                 step = _Step.of(rows[begin : begin + _STEP], vectors, side.queries, search.similarity, pool)
                 # The blocks of another part have other queries, and nothing in common with these.
@@ -146,11 +161,11 @@ def enter_shard(
                     pool.submit(side.count, block, step, one) for block, one in zip(blocks, earlier, strict=True)
                 ]
                 before = key, counting
-                begun.append(counting)
+                begun.append((counting, len(step.rows)))
                 if len(begun) > 1:
-                    _finish(begun.popleft())
-        for counting in begun:
-            _finish(counting)
+                    finish_first()
+        while begun:
+            finish_first()
 
 
 def _blocks(queries: int, threads: int) -> list[slice]:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from xlir_bench.encoders.audited import AuditRecord, read_audit
 from xlir_bench.encoders.manifest import FILE as MANIFEST
 from xlir_bench.encoders.manifest import Manifest
-from xlir_bench.errors import InputError, printable
+from xlir_bench.errors import InputError, counted, printable
 from xlir_bench.results import Question, name_of_data, ranks_path
 from xlir_bench.results.exchange import Entry
 from xlir_bench.results.zero_shot import audit_of, zero_shot
@@ -241,7 +241,7 @@ def _completeness(suite: Suite, entry: Entry) -> Iterator[tuple[Severity, str]]:
         holes = [(q, d, m) for q, d in sorted(present) for m in measures if (q, d, m) not in rows]
         if holes:
             named = printable("-".join(holes[0]))
-            yield "error", f"lacks {len(holes)} figures of the {setting} setting, e.g. {named}"
+            yield "error", f"lacks {counted(len(holes), 'figures')} of the {setting} setting, e.g. {named}"
         pairs = len(suite.languages) * (len(suite.languages) - 1)
         if setting == "cross-lingual" and len(present) != pairs:
             yield "warning", f"has {len(present)} of the {pairs} pairs of languages"

@@ -99,6 +99,15 @@ class BeirSource(FileSource):
             return f"a BEIR folder has one language; the suite names {' '.join(languages)}. {TWO_SIDES}"
         return super().problem(languages)
 
+    def hint_across(self, languages: Sequence[str]) -> str:
+        """See `Source.hint_across`."""
+        if self.parallel or "{language}" not in self.folder or len(languages) < 2:
+            return ""
+        return (
+            "if an id means the same in every language, `parallel: true` under `source` in a suite's YAML makes "
+            "judgements hold across languages"
+        )
+
     def sides(self, languages: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """See `Source.sides`."""
         if self.query_language is None or self.document_language is None:

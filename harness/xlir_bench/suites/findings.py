@@ -60,7 +60,7 @@ def measurable(suite: Suite, collection: Collection) -> Suite:
     if not kept:
         raise InputError(
             f"suite {suite.name} has no {' or '.join(suite.settings)} row in {' '.join(collection.languages)}: "
-            f"judged are {_listed(collection)}; choose other settings or languages"
+            f"judged are {_listed(collection)}; choose other settings or languages{_hint(suite, collection)}"
         )
     gains = Gains.of(collection.judgements.gain)
     for name in dict.fromkeys(name for names in kept.values() for name in names):
@@ -117,6 +117,20 @@ def _settings(suite: Suite, collection: Collection) -> Iterator[Finding]:
     for setting in suite.settings:
         if not collection.has_rows(setting):
             yield Finding(f"there is no {setting} row: judged are {_listed(collection)}", fault=whole)
+    if "cross-lingual" not in suite.settings and (hint := _hint(suite, collection)):
+        yield Finding(f"nothing is judged across languages{hint}", fault=False)
+
+
+def _hint(suite: Suite, collection: Collection) -> str:
+    """How the suite may get judgements across languages, where most ids occur in several languages; else empty."""
+    hint = suite.source.hint_across(collection.languages)
+    if not hint or len(collection.documents) > _MOST_COMPARED or any(x != y for x, y in collection.judged_pairs):
+        return ""
+    for side in (collection.queries, collection.documents):
+        names = [text_id.partition(":")[2] for text_id in side.ids]
+        if len(names) - len(set(names)) < min(side.sizes.values()) / 2:
+            return ""
+    return f"; queries and documents have the same ids in several languages: {hint}"
 
 
 def _listed(collection: Collection) -> str:

@@ -169,7 +169,11 @@ class Suite(BaseModel):
         every = {**self.settings, **self.optional_settings}
         kept = {setting: every[setting] for setting in SETTINGS if setting in every and setting in settings}
         if not kept:
-            raise InputError(f"suite {self.name} has no {' or '.join(settings)} setting; it has {', '.join(every)}")
+            hint = self.source.hint_across(self.languages)
+            raise InputError(
+                f"suite {self.name} has no {' or '.join(settings)} setting; it has {', '.join(every)}"
+                f"{'; ' if hint else ''}{hint}"
+            )
         return self.model_copy(update={"settings": kept})
 
     @model_validator(mode="before")

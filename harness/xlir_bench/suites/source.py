@@ -91,6 +91,10 @@ class Source(BaseModel):
         """Of some languages, those that have queries, and those that have documents: by default all have both."""
         return tuple(languages), tuple(languages)
 
+    def hint_across(self, languages: Sequence[str]) -> str:
+        """How a suite in these languages may get judgements across languages; empty where it cannot by a setting."""
+        return ""
+
     def independent(self, languages: Sequence[str]) -> bool:
         """Whether what a suite in these languages has in one of them is the same if the others are not read."""
         return self.sides(languages) == (tuple(languages), tuple(languages))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from tokenizers import Tokenizer
 
-from xlir_bench.errors import XlirError
+from xlir_bench.errors import XlirError, counted
 from xlir_bench.training.batches import Batch, BatchPlan, HybridBatches, Ints
 from xlir_bench.training.corpus import (
     Corpus,
@@ -218,7 +218,7 @@ def train(corpus: Corpus, plan: Plan) -> tuple[Vectors, Tokenizer]:
     """
     candidates = make_candidates(corpus.aligned, corpus.questions)
     sample = balanced_sample(texts_by_language(candidates), plan.sample, _SAMPLE_TEMPER, plan.seed)
-    _note(f"{len(candidates.texts):,} texts; vocabulary from {len(sample):,} of them")
+    _note(f"{counted(len(candidates.texts), 'texts')}; vocabulary from {len(sample):,} of them")
     tokenizer = train_tokenizer(sample, plan.pieces)
     pieces = tokenizer.get_vocab_size()
     texts = Ragged(*encode_ragged(tokenizer, candidates.texts))
