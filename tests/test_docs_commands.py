@@ -13,7 +13,7 @@ import pytest
 import yaml
 from conftest import SHARED
 from pair_stores import parallel, save, text
-from transcripts import Block, Shell, blocks, prepare, run_commands
+from transcripts import Block, Shell, as_run, blocks, prepare, run_commands
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
@@ -188,7 +188,7 @@ def test_a_page_is_true(page, tmp_path, monkeypatch, capsys):
             if block.kind == "commands":
                 faults += [f"{where}: {line}" for line in run_commands(block, shell)]
             elif block.kind == "python" and not block.given("file"):
-                value = run_python(block.code, where, names)
+                value = run_python(as_run(block), where, names)
                 printed = capsys.readouterr().out + value
                 if block.shown is not None and printed.split() != block.shown.split():
                     faults.append(f"{where}: shows {printed}")

@@ -8,6 +8,7 @@ An HTML comment right before a block says what the block needs; comments are not
     <!-- without: TEXT -->           run without this part of the line, such as an installation
     <!-- words: MODEL = bm25; ... -->  what is put for words of the page, such as those that a reader is to replace
     <!-- file: NAME -->              the block is the content of a file, which is written
+    <!-- not compared: REASON -->    run on smaller inputs than the page has, so that only exit codes count
     <!-- exit code: 2 -->            of the last command; else 0, or any other where the page shows an error
 
 A block with lines that begin with `$ ` is commands and their output; any other block whose first word is a program is
@@ -35,7 +36,7 @@ from markdown_it import MarkdownIt
 
 PROGRAMS = ("xlir-bench", "python", "pip", "ray", "export", "cp", "mv")
 
-_DIRECTIVES = ("not run", "needs", "setup", "without", "words", "file", "exit code")
+_DIRECTIVES = ("not run", "needs", "setup", "without", "words", "file", "not compared", "exit code")
 _COMMENT = re.compile(r"<!-- *([^:>]+): *(.*?) *-->", re.DOTALL)
 _BOXES = re.compile("[\u2500-\u257f]")
 _MEASURED = re.compile(
@@ -213,11 +214,7 @@ def prepare(block: Block, shell: Shell, setups: Setups) -> None:
 
 def run_commands(block: Block, shell: Shell) -> list[str]:
     """Run the commands of a block; what differs from the page, a line each."""
-    code = block.code
-    for part in block.given("without"):
-        assert part in code, f"there is no {part!r} to leave out"
-        code = code.replace(part, "")
-    code = _replaced(code, dict(_pairs(block)))
+    code = as_run(block)
     faults: list[str] = []
     stated = block.given("exit code")
     found = list(commands(code))
@@ -230,9 +227,18 @@ def run_commands(block: Block, shell: Shell) -> list[str]:
             right = (done.returncode != 0) == refused
         if not right:
             faults.append(f"$ {command}: exit code {done.returncode}: {done.stderr[-1500:]}")
-        elif shown is not None:
+        elif shown is not None and not block.given("not compared"):
             faults += [f"$ {command}: {line}" for line in differences(shown, done.stdout, done.stderr)]
     return faults
+
+
+def as_run(block: Block) -> str:
+    """The code of a block without what is left out, and with what is put for words of the page."""
+    code = block.code
+    for part in block.given("without"):
+        assert part in code, f"there is no {part!r} to leave out"
+        code = code.replace(part, "")
+    return _replaced(code, dict(_pairs(block)))
 
 
 def _pairs(block: Block) -> Iterator[tuple[str, str]]:
