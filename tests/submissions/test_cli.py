@@ -51,6 +51,41 @@ def test_a_skeleton_is_written_and_validated(tmp_path):
     assert "licence: is not filled in" in checked.stdout
 
 
+def test_what_to_do_next_is_said(complete, tmp_path):
+    made = xlir_bench("submit", "new", "mine", "--from", complete / "results", cwd=tmp_path)
+    todo = "next: edit submissions/mine/submission.yaml (licence, description), then: xlir-bench submit validate"
+    assert todo in made.stderr
+    assert todo in xlir_bench("submit", "validate", "submissions/mine", cwd=tmp_path).stderr
+    assert f"next: xlir-bench submit verify {complete} --rerun" in xlir_bench("submit", "validate", complete).stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "exit_code", "reason"),
+    [
+        ({"hub": "org/never-fetched", "revision": "a" * 40}, 3, "is not on this machine"),
+        ({"mteb": "org/name", "revision": "r"}, 2, "only encoders with weights of their own are run again"),
+    ],
+)
+def test_an_encoder_that_could_not_be_run_again_contradicts_no_figure(complete, source, exit_code, reason):
+    adapter = "mteb" if "mteb" in source else "transformers"
+    path = complete / "submission.yaml"
+    path.write_text(
+        path.read_text().replace("adapter: bm25", f"adapter: {adapter}") + f"source: {json.dumps(source)}\n"
+    )
+    result = complete / "results" / "xlir-mini.json"
+    document = json.loads(result.read_text())
+    document["model"]["details"]["adapter"] = adapter
+    result.write_text(json.dumps(document))
+    offline = {"XLIR_BENCH_OFFLINE": "1"}
+    done = xlir_bench("submit", "verify", complete, "--rerun", 5, env=offline)
+    assert done.returncode == exit_code, done.stderr
+    assert f"could not be run again: {reason}" in done.stdout or reason in done.stdout
+    assert "could not be run again, so that nothing is known" in done.stderr
+    assert "do not follow" not in done.stderr
+    (report,) = json.loads(xlir_bench("submit", "verify", complete, "--rerun", 5, "--json", env=offline).stdout)
+    assert (report["holds"], report["wrong"], report["not_run"]) == (True, False, exit_code)
+
+
 def test_export_writes_to_stdout_what_a_program_reads(complete):
     done = xlir_bench("export", complete / "results", "--format", "csv")
     document = json.loads((complete / "results" / "xlir-mini.json").read_text())

@@ -8,7 +8,7 @@ import shutil
 import pytest
 import yaml
 
-from xlir_bench import submissions
+from xlir_bench import report, submissions
 from xlir_bench.errors import InputError, MissingResourceError
 from xlir_bench.submissions.validate import spdx
 
@@ -33,29 +33,17 @@ def test_a_real_run_with_manifest_and_card_is_complete(complete, errors):
     assert submissions.load(complete).kind == "measured"
 
 
-def test_a_skeleton_says_all_that_is_missing_until_it_is_there(complete, errors, tmp_path):
-    place = submissions.new("mine", tmp_path, results=complete / "results")
-    text = "\n".join(errors(place))
+def test_a_skeleton_without_results_says_all_that_is_missing(errors, tmp_path):
+    text = "\n".join(errors(submissions.new("mine", tmp_path)))
     for expected in (
         "licence: is not",
         "trained_on: is not",
         "description: is not",
         "source.folder: no weights",
         "3 places",
+        "holds no result",
     ):
         assert expected in text
-    path = place / "submission.yaml"
-    written = path.read_text()
-    for line, filled in (
-        ("licence:", " MIT"),
-        ("trained_on:", " []"),
-        ("description:", " One."),
-        ("parameters:", " 0"),
-    ):
-        written = written.replace(f"\n{line}\n", f"\n{line}{filled}\n")
-    path.write_text(written.replace("source: {folder: .}\n", "").replace("sentence-transformers\n", "bm25\n"))
-    (place / "README.md").write_text((complete / "README.md").read_text())
-    assert errors(place) == []
 
 
 def test_a_manifest_alone_declares_an_encoder_and_is_checked_as_such(complete, errors):
@@ -170,6 +158,12 @@ def test_a_result_of_another_adapter_or_prompt_is_not_that_of_the_manifest(compl
     assert "the manifest declares others" in text
 
 
+def test_a_model_of_mtebs_registry_is_one_of_the_adapter_mteb(complete, errors):
+    rewrite(complete, lambda document: document["model"]["details"].update(adapter="factory", registry="org/name"))
+    edit(complete, adapter="mteb", source={"mteb": "org/name"})
+    assert errors(complete) == []
+
+
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_a_score_that_is_no_number_is_refused(complete, errors, value):
     path = complete / "results" / "xlir-mini.json"
@@ -219,3 +213,39 @@ def test_submissions_are_found_in_a_folder_of_them(complete):
     assert submissions.find([complete]) == [complete]
     with pytest.raises(MissingResourceError, match="no submission in it"):
         submissions.find([complete.parent / "notes"])
+
+
+def forget_the_declaration(document):
+    """As `run` writes the result of a folder without a manifest."""
+    document["model"] |= {"id": "./lexical", "name": "lexical-1a2b3c4d"}
+    for field in ("trained_on", "licence", "languages"):
+        document["model"]["details"].pop(field, None)
+    document["zero_shot"] = {"status": "unknown", "basis": "none", "because": []}
+
+
+def test_what_a_manifest_declares_stands_in_results_that_are_older_than_it(complete, errors):
+    rewrite(complete, forget_the_declaration)
+    assert errors(complete) == []
+    (entry,) = submissions.load(complete).results
+    assert entry.result.model.name == "lexical"
+    assert entry.result.model.details["licence"] == "Apache-2.0"
+    assert (entry.result.zero_shot.status, entry.result.zero_shot.basis) == ("zero-shot", "declared")
+
+
+def test_a_page_shows_what_the_manifest_declares(complete, tmp_path):
+    rewrite(complete, forget_the_declaration)
+    report([complete.parent], tmp_path / "site")
+    (encoder,) = json.loads((tmp_path / "site" / "leaderboard.json").read_text())["encoders"]["data"]
+    columns = json.loads((tmp_path / "site" / "leaderboard.json").read_text())["encoders"]["columns"]
+    shown = dict(zip(columns, encoder, strict=True))
+    assert (shown["name"], shown["licence"], shown["trained_on"]) == ("lexical", "Apache-2.0", [])
+
+
+def test_a_leak_that_a_run_stated_cannot_be_left_out_of_the_manifest(complete, errors):
+    stated = {"status": "not zero-shot", "basis": "declared", "because": ["xlir-mini"]}
+    rewrite(complete, lambda document: document.update(zero_shot=stated))
+    (line,) = errors(complete)
+    assert "states that the model is not zero-shot (xlir-mini)" in line
+    assert "name this under trained_on" in line
+    edit(complete, trained_on=["xlir-mini"])
+    assert errors(complete) == []

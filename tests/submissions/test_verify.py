@@ -218,7 +218,7 @@ def test_runs_of_a_submission_must_not_contradict_its_ranks(complete, tmp_path):
     entry = submissions.load(complete).results[0]
     write_trec(entry, tmp_path, settings=["monolingual"])
     (complete / "runs").mkdir()
-    shutil.copytree(tmp_path / "bm25" / "xlir-mini", complete / "runs" / "xlir-mini")
+    shutil.copytree(tmp_path / "lexical" / "xlir-mini", complete / "runs" / "xlir-mini")
     assert verdict(complete).holds
     run = complete / "runs" / "xlir-mini" / "monolingual" / "de-de.run"
     lines = run.read_text().splitlines()

@@ -118,7 +118,9 @@ def command(
         _check_encodable(text, form)
         click.echo(text, nl=False)
     elif form == "mteb":
-        _tell(exchange.write_mteb(entries, output), output)
+        written = exchange.write_mteb(entries, output)
+        models = len({path.parent for path in written})
+        click.echo(f"{len(written) + models} files in {output}: {len(written)} task results", err=True)
     elif form == "trec":
         _write_trec(entries, output, settings or SETTINGS, depth)
     elif form == "parquet":
@@ -193,8 +195,4 @@ def _write_trec(entries: list[Entry], output: Path, settings: tuple[str, ...], d
         written = [
             path for entry in entries for path in exchange.write_trec(entry, output, settings, depth or None, progress)
         ]
-    _tell(written, output)
-
-
-def _tell(written: list[Path], output: Path) -> None:
-    click.echo(f"{counted(len(written), 'files')} in {output}", err=True)
+    click.echo(f"{counted(len(written), 'runs')} with their judgements in {output}", err=True)

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from xlir_bench.cli import options
 from xlir_bench.cli.tables import print_text
-from xlir_bench.errors import InputError, XlirError, counted
+from xlir_bench.errors import InputError, MissingResourceError, XlirError, counted
+
+if TYPE_CHECKING:
+    from xlir_bench.submissions import Finding
+
+MANIFEST, CARD = "submission.yaml", "README.md"
 
 _SHOWN = 20
+_FAULTS = {
+    "wrong": "do not follow from their ranks",
+    "unread": "could not be read whole",
+    "not_run": "could not be run again, so that nothing is known of whether the encoder gives these ranks",
+}
+"""What to say where a field of a report is set."""
 
 
 @click.group("submit")
@@ -35,14 +48,22 @@ def command() -> None:
     help="Where submissions are.",
 )
 @click.option("--hub", metavar="ORG/NAME@COMMIT", help="Where the weights are, if on the hub.")
-@click.option("--results", type=click.Path(path_type=Path), help="A run's results, copied into it with their ranks.")
+@click.option(
+    "--from",
+    "--results",
+    "results",
+    metavar="RESULTS",
+    type=click.Path(path_type=Path),
+    help="Results of a finished run, as OUTPUT/MODEL: they are copied with their ranks, and manifest and card are "
+    "filled in from them. Weights in a folder are copied too, unless --hub says where they are.",
+)
 def new(name: str, folder: Path, hub: str | None, results: Path | None) -> None:
-    """Write the skeleton of a submission: a manifest to fill in and a card to write."""
+    """Begin a submission: a manifest, a card, and the results of a finished run."""
     from xlir_bench import submissions
 
     place = submissions.new(name, folder, hub, results)
     click.echo(str(place))
-    click.echo(f"fill in {place / 'submission.yaml'}, then: xlir-bench submit validate {place}", err=True)
+    _say_next(place, submissions.validate(submissions.load(place)))
 
 
 @command.command("validate")
@@ -51,7 +72,7 @@ def new(name: str, folder: Path, hub: str | None, results: Path | None) -> None:
 def validate(folders: tuple[Path, ...], as_json: bool) -> None:
     """Say what a submission lacks: files, manifest, licence, training data, card, languages, results.
 
-    FOLDERS are submissions, or folders of them. Exit code 2 if one is not complete.
+    FOLDERS are submissions, or folders of them. What to do next is said on stderr. Exit code 2 if one is not complete.
     """
     from xlir_bench import submissions
 
@@ -63,11 +84,13 @@ def validate(folders: tuple[Path, ...], as_json: bool) -> None:
         reports.append({"name": submission.name, "kind": submission.kind, "complete": not errors})
         reports[-1]["findings"] = [asdict(finding) for finding in findings]
         if not as_json:
-            found = counted(errors, "errors") if errors else "complete"
-            print_text(f"{submission.name} ({submission.kind}): {found}")
+            said = counted(errors, "errors") if errors else "complete"
+            print_text(f"{submission.name} ({submission.kind}): {said}")
             for finding in findings:
                 if finding.severity != "note" or submission.kind != "imported":
                     print_text(f"{finding.severity}: {finding.place}: {finding.what}", indent=2)
+            if submission.kind == "measured":
+                _say_next(folder, findings)
     if as_json:
         click.echo(json.dumps(reports, ensure_ascii=False))
     incomplete = [str(report["name"]) for report in reports if not report["complete"]]
@@ -93,7 +116,10 @@ def verify(
     """Recompute every figure from the stored ranks, and say which do not follow.
 
     FOLDERS are submissions, or folders of them. Where a suite's files are at hand, the ranks must be of the suite's
-    judgements. Exit code 2 if a figure does not follow. Imported figures have no ranks: nothing can be said of them.
+    judgements. Imported figures have no ranks: nothing can be said of them.
+
+    Exit code 2 if a figure does not follow. Otherwise, of an encoder that could not be run for --rerun: 3 where its
+    weights, the suite's files or a package are not here, 2 where it is none that is run.
     """
     from xlir_bench import submissions
 
@@ -105,10 +131,26 @@ def verify(
             _print_report(report)
     if as_json:
         click.echo(json.dumps(reports, ensure_ascii=False))
-    wrong = [str(report["name"]) for report in reports if not report["holds"]]
-    if wrong:
-        number = f"{len(wrong)} of {counted(len(reports), 'submissions')}"
-        _fail(f"figures do not follow from their ranks in {number}: {_listed(wrong)}")
+    _conclude(reports)
+
+
+def _conclude(reports: list[dict[str, object]]) -> None:
+    """End with an error if something does not hold, or if an encoder was not run that should have been.
+
+    Of the second nothing is known: nothing contradicts its ranks, and nothing shows that they are the encoder's.
+    """
+
+    def of(kind: str) -> str:
+        names = [str(report["name"]) for report in reports if report[kind]]
+        return f"{len(names)} of {len(reports)} submissions {_FAULTS[kind]}: {_listed(names)}" if names else ""
+
+    faults = [said for kind in _FAULTS if (said := of(kind))]
+    if not faults:
+        return
+    missing = all(report["holds"] for report in reports) and any(
+        report["not_run"] == MissingResourceError.exit_code for report in reports
+    )
+    _fail("; ".join(faults), MissingResourceError if missing else InputError)
 
 
 def _verified(folder: Path, data: Path | None, queries: int | None, device: str | None) -> dict[str, object]:
@@ -122,6 +164,7 @@ def _verified(folder: Path, data: Path | None, queries: int | None, device: str 
     verdicts = [submissions.verify(entry, data, submission.files) for entry in submission.results]
     report["results"] = [asdict(verdict) | {"holds": verdict.holds} for verdict in verdicts]
     reruns: list[dict[str, object]] = []
+    codes: list[int] = []
     if queries is not None:
         errors = [one for one in submissions.validate(submission) if one.severity == "error"]
         for entry in submission.results:
@@ -132,9 +175,12 @@ def _verified(folder: Path, data: Path | None, queries: int | None, device: str 
                     again = rerun(submission, entry, queries, data=data, device=device, progress=progress)
                 reruns.append(asdict(again) | {"holds": again.holds})
             except XlirError as error:
-                reruns.append({"result": entry.path.name, "holds": False, "reason": str(error)})
+                codes.append(error.exit_code)
+                reruns.append({"result": entry.path.name, "holds": None, "reason": str(error)})
     report["reruns"] = reruns
-    report["holds"] = not faults and all(one.holds for one in verdicts) and all(one["holds"] for one in reruns)
+    report["not_run"] = max(codes, default=None)
+    report["wrong"] = any(not one.holds for one in verdicts) or any(one["holds"] is False for one in reruns)
+    report["holds"] = not faults and not report["wrong"]
     return report
 
 
@@ -164,7 +210,7 @@ def _print_report(report: dict[str, object]) -> None:
             print_text(f"note: {note}", indent=4)
     for again in reruns:
         if "reason" in again:
-            print_text(f"{again['result']}: not run again: {again['reason']}", indent=2)
+            print_text(f"{again['result']}: could not be run again: {again['reason']}", indent=2)
             continue
         print_text(
             f"{again['result']}: {counted(again['queries'], 'queries')} run again over "
@@ -184,6 +230,22 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _fail(message: str) -> None:
+def _say_next(place: Path, findings: Sequence[Finding]) -> None:
+    """Say on stderr what the author of a submission has to do next."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    files = {finding.place.partition(":")[0] for finding in errors}
+    if not errors:
+        todo = f"xlir-bench submit verify {place} --rerun 20"
+    elif files <= {MANIFEST, CARD}:
+        fields = [finding.place.removeprefix(f"{MANIFEST}: ") for finding in errors if MANIFEST in finding.place]
+        where = " and ".join(str(place / file) for file in sorted(files, reverse=True))
+        todo = f"edit {where}{f' ({_listed(fields)})' if fields else ''}, then: xlir-bench submit validate {place}"
+    else:
+        todo = f"mend what is listed, then: xlir-bench submit validate {place}"
     sys.stdout.flush()
-    raise InputError(message)
+    click.echo(f"next: {todo}", err=True)
+
+
+def _fail(message: str, kind: type[XlirError] = InputError) -> None:
+    sys.stdout.flush()
+    raise kind(message)

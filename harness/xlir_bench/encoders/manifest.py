@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -160,6 +160,7 @@ class Manifest(_Part):
         audits: records of `xlir-bench audit` on its training data, relative to the manifest's folder.
         unaudited: which names in `trained_on` stand for texts that these audits were not given.
         description: one sentence.
+        contact: who answers questions about it: an e-mail address or a URL.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
@@ -179,6 +180,7 @@ class Manifest(_Part):
     audits: tuple[Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)*\.json$")], ...] = ()
     unaudited: tuple[str, ...] = ()
     description: str | None = None
+    contact: str | None = None
 
     @field_validator("adapter")
     @classmethod
@@ -220,6 +222,25 @@ class Manifest(_Part):
             truncate_dim=self.truncate_dim,
             explicit=frozenset(self.model_fields_set) & MEASURING,
         )
+
+    def details(self, audits: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """What a result says of the model because the manifest declares it.
+
+        Args:
+            audits: summaries of the records that `audits` names.
+        """
+        found: dict[str, Any] = {
+            "licence": self.licence,
+            "languages": self.languages.model_dump(mode="json", by_alias=True),
+        }
+        # Nothing said about training data is not the same as none.
+        if "trained_on" in self.model_fields_set:
+            found["trained_on"] = list(self.trained_on)
+        if audits:
+            found["audits"] = list(audits)
+        if self.unaudited:
+            found["unaudited"] = list(self.unaudited)
+        return found
 
 
 def read(path: Path) -> Manifest:

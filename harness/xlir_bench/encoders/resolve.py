@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from xlir_bench.encoders import (
     bm25,
@@ -257,18 +257,8 @@ def _declared(asked: _Asked, folder: Path) -> Model:
     asked = replace(asked, name=asked.name or f"{_safe(declared.name)}-{{fingerprint}}")
     asked = replace(asked, language_support=declared.languages.language_support())
     model = _of_source(asked, declared, folder)
-    details: dict[str, Any] = {
-        "licence": declared.licence,
-        "languages": declared.languages.model_dump(mode="json", by_alias=True),
-    }
-    # Nothing said about training data is not the same as none.
-    if "trained_on" in declared.model_fields_set:
-        details["trained_on"] = list(declared.trained_on)
-    if declared.audits:
-        details["audits"] = [read_audit(folder / name).summary() for name in declared.audits]
-    if declared.unaudited:
-        details["unaudited"] = list(declared.unaudited)
-    info = replace(model.info, id=declared.name, details={**model.info.details, **details})
+    declaration = declared.details([read_audit(folder / name).summary() for name in declared.audits])
+    info = replace(model.info, id=declared.name, details={**model.info.details, **declaration})
     return replace(model, info=info)
 
 

@@ -19,6 +19,7 @@ from xlir_bench.errors import InputError, MissingResourceError, printable
 from xlir_bench.results.exchange import Entry
 from xlir_bench.results.schema import SCHEMA_VERSION, Result
 from xlir_bench.submissions import imported, untrusted
+from xlir_bench.submissions.declared import as_declared, contradiction, named_audits
 from xlir_bench.submissions.untrusted import File
 
 CARD = "README.md"
@@ -55,7 +56,8 @@ class Submission:
         declared: the manifest's document, before it was checked; empty if there is none.
         manifest: the manifest; None if it is missing or wrong.
         card: the text of its README.md; None if there is none. Text of a stranger: escape it wherever it is shown.
-        results: the results that could be read, with the way to their ranks.
+        results: the results that could be read, with the way to their ranks. What the manifest declares of the model
+            stands in them, whatever they were made with.
         imported: figures that were published elsewhere; None if it has none, which makes it *measured*.
         files: what is there.
         findings: what was found while reading.
@@ -115,13 +117,16 @@ def load(folder: Path) -> Submission:
             return Submission(folder, name, files=tuple(files), findings=tuple(findings))
         return Submission(folder, name, imported=published, files=tuple(files), findings=tuple(findings))
     declared, manifest = _manifest(names.get(MANIFEST), findings)
+    results = _results(files, findings)
+    if manifest is not None:
+        results = _as_declared(results, manifest, name, files, findings)
     return Submission(
         folder,
         name,
         declared,
         manifest,
         _card(names.get(CARD), findings),
-        tuple(_results(files, findings)),
+        tuple(results),
         None,
         tuple(files),
         tuple(findings),
@@ -207,3 +212,15 @@ def _results(files: Sequence[File], findings: list[Finding]) -> list[Entry]:
         except InputError as error:
             findings.append(_finding(file.name, error))
     return entries
+
+
+def _as_declared(
+    results: Sequence[Entry], manifest: Manifest, name: str, files: Sequence[File], findings: list[Finding]
+) -> list[Entry]:
+    audits = list(named_audits(manifest, files))
+    declared = [as_declared(entry, manifest, name, audits) for entry in results]
+    for before, now in zip(results, declared, strict=True):
+        wrong = contradiction(before, now)
+        if wrong is not None:
+            findings.append(Finding("error", f"{RESULTS}/{before.path.name}", wrong))
+    return declared

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import PurePosixPath
 
 from pydantic import ValidationError
 
-from xlir_bench.encoders.audited import AuditRecord, read_audit
+from xlir_bench.encoders.audited import read_audit
 from xlir_bench.encoders.manifest import FILE as MANIFEST
 from xlir_bench.encoders.manifest import Manifest
 from xlir_bench.errors import InputError, counted, printable
 from xlir_bench.results import Question, name_of_data, ranks_path
 from xlir_bench.results.exchange import Entry
-from xlir_bench.results.zero_shot import audit_of, zero_shot
+from xlir_bench.results.zero_shot import zero_shot_on
+from xlir_bench.submissions.measured import adapter_of
 from xlir_bench.submissions.skeleton import TO_WRITE
 from xlir_bench.submissions.submission import CARD, RESULTS, Finding, Severity, Submission
 from xlir_bench.suites import Suite, find, shipped
@@ -24,6 +24,10 @@ _TO_DECLARE = {
     "trained_on": "on which collections it was trained, its base model included; [] says that there are none. "
     "From this follows on which suites it is zero-shot",
     "description": "what it is, in one sentence",
+}
+_WELCOME = {
+    "parameters": "how many the model has",
+    "contact": "who answers questions about it, an e-mail address or a URL; or delete the line",
 }
 _SHORTEST_CARD = 200
 
@@ -68,8 +72,9 @@ def _declaration(submission: Submission) -> Iterator[Finding]:
         for name, meaning in _TO_DECLARE.items():
             if declared.get(name) is None:
                 yield Finding("error", f"{MANIFEST}: {name}", f"is not filled in: {meaning}")
-        if declared.get("parameters") is None:
-            yield Finding("warning", f"{MANIFEST}: parameters", "is not filled in: how many the model has")
+        for name, meaning in _WELCOME.items():
+            if declared.get(name) is None and (name in declared or name == "parameters"):
+                yield Finding("warning", f"{MANIFEST}: {name}", f"is not filled in: {meaning}")
     if manifest is None:
         return
     if manifest.name != submission.name:
@@ -153,39 +158,17 @@ def _result(submission: Submission, entry: Entry) -> Iterator[tuple[Severity, st
         yield "error", f"{ranks_path(entry.path).name} is not beside it, so that no figure can be checked; copy it too"
     if submission.manifest is not None:
         yield from _agreement(submission.manifest, entry)
-        trained = submission.manifest.trained_on if submission.declared.get("trained_on") is not None else None
-        audits = [record.summary() for record in _audits(submission)]
-        unaudited = submission.manifest.unaudited
-        seen = zero_shot(trained, suite.name, audit_of({"audits": audits}, suite), unaudited)
+        seen = zero_shot_on(result.model, suite)
         if seen.holds is False:
             found = printable(", ".join(seen.because))
             yield "note", f"not zero-shot: {found}" if seen.audited else f"not zero-shot: it was trained on {found}"
         elif seen.audited:
             rest = f"; of {printable(', '.join(seen.unaudited))} it is declared only" if seen.unaudited else ""
             yield "note", f"zero-shot: an audit found none of its texts in the training data{rest}"
-        stated = result.zero_shot
-        if stated is not None and (stated.status, stated.basis) != (seen.status, seen.basis):
-            yield (
-                "error",
-                f"states {stated.status} ({stated.basis}), and from the manifest and its audits follows {seen.status} "
-                f"({seen.basis}): run it again",
-            )
     if suite.name not in shipped():
         yield "warning", f"the suite {printable(suite.name)!r} is not of this release: its completeness is not checked"
         return
     yield from _completeness(find(suite.name), entry)
-
-
-def _audits(submission: Submission) -> list[AuditRecord]:
-    """The audit records that the manifest names and that can be read."""
-    names = submission.manifest.audits if submission.manifest is not None else ()
-    inside = {file.name: file.path for file in submission.files}
-    records = []
-    for name in names:
-        with suppress(InputError):
-            if name in inside:
-                records.append(read_audit(inside[name]))
-    return records
 
 
 def _named_audits(submission: Submission, manifest: Manifest) -> Iterator[Finding]:
@@ -204,7 +187,7 @@ def _named_audits(submission: Submission, manifest: Manifest) -> Iterator[Findin
 def _agreement(manifest: Manifest, entry: Entry) -> Iterator[tuple[Severity, str]]:
     """What the result was made with, against what the manifest declares."""
     model = entry.result.model
-    used = model.details.get("adapter")
+    used = adapter_of(model.details)
     if isinstance(used, str) and used != manifest.adapter:
         yield "error", f"was made with the adapter {printable(used)}, and the manifest declares {manifest.adapter}"
     if manifest.prompts is not None and model.prompts != manifest.prompts.model_dump():
