@@ -175,14 +175,16 @@ def _become(request: dict) -> None:
 
 
 def _load() -> Callable[[], None]:
-    """Load what a command needs, with the functions that are compiled when they are first called; the entry point."""
+    """Load what a command needs, with the functions that are compiled when they are first called; the entry point.
+
+    Nothing is drawn here: V8, which draws charts, does not work in a copy of a process that has started it.
+    """
     import xlir_bench
 
     for name in (*LOADED, *sys.argv[1:], *(f"xlir_bench.cli.{command}" for command in COMMANDS)):
         import_module(name)
     with tempfile.TemporaryDirectory() as folder:
         xlir_bench.evaluate("random", "xlir-mini", languages=["de", "en"], output=f"{folder}/results")
-        xlir_bench.report([f"{folder}/results"], f"{folder}/site")
     from xlir_bench.cli.main import main
 
     return main
