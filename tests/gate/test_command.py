@@ -130,7 +130,7 @@ def test_the_committed_baseline_is_of_the_bundled_encoder_and_suite():
 def test_the_change_of_the_page_is_code_that_runs(tmp_path):
     page = (Path(__file__).resolve().parents[2] / "docs" / "gate.md").read_text()
     (tmp_path / "smaller.py").write_text(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1])
-    measured = xlir_bench("run", "smaller.py:build", "--languages", "de,th", "--output", "new", cwd=tmp_path)
+    measured = xlir_bench("run", "smaller.py:build", "--languages", "de", "--output", "new", cwd=tmp_path)
     assert measured.returncode == 0, measured.stderr
     (result,) = (tmp_path / "new").glob("smaller-*/xlir-mini.json")
     assert load_result(result).model.details["truncate_dim"] == 384
