@@ -135,7 +135,7 @@ def test_an_unknown_id_is_one_line_with_what_would_be_right(submissions, minilm,
 
 
 def test_a_place_that_does_not_exist_is_missing():
-    with pytest.raises(MissingResourceError, match="^./nowhere/at/all: no such folder"):
+    with pytest.raises(MissingResourceError, match=r"^\./nowhere/at/all: no such folder"):
         resolve("./nowhere/at/all")
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from xlir_bench.cli import options
-from xlir_bench.collection import SETTINGS
 from xlir_bench.errors import InputError, counted
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class _Depth(click.ParamType[int]):
     type=click.Path(path_type=Path),
     help="File, or for mteb and trec a folder. CSV, LaTeX and JSON go to stdout without it.",
 )
-@click.option("--settings", type=options.Listed(SETTINGS), help="trec: only these, e.g. monolingual.")
+@click.option("--settings", type=options.Listed(options.all_settings), help="trec: only these, e.g. monolingual.")
 @click.option("--depth", type=_Depth(), help="trec: leave out what is ranked below it.  [default: all]")
 def command(
     results: tuple[Path, ...], form: str, output: Path | None, settings: tuple[str, ...] | None, depth: int | None
@@ -74,7 +73,7 @@ def command(
     elif form == "mteb":
         _tell(exchange.write_mteb(entries, output), output)
     elif form == "trec":
-        _write_trec(entries, output, settings or SETTINGS, depth)
+        _write_trec(entries, output, settings or options.all_settings(), depth)
     elif form == "parquet":
         exchange.write_parquet(found, output)
     else:
