@@ -42,8 +42,8 @@ def test_info_lists_models_with_their_sizes(stored):
 def test_prune_removes_what_is_named_and_nothing_else(stored):
     told = json.loads(invoke("cache", "prune", "--model", "random:7", "--json"))
     assert [model["id"] for model in told["removed"]] == ["random:7"]
-    assert "1 models" in invoke("cache", "info")
-    assert "removed 1 models" in invoke("cache", "prune", "--all")
+    assert "1 model, " in invoke("cache", "info")
+    assert "removed 1 model, " in invoke("cache", "prune", "--all")
 
 
 def test_prune_without_a_choice_removes_nothing(stored):
@@ -80,7 +80,7 @@ def test_files_of_an_earlier_version_are_pointed_out_and_pruned_alone(stored):
     folder = VectorCache().folder / "vectors" / resolve("random").info.vector_key / "query"
     (folder / f"{'0a' * 16}.vectors").write_bytes(bytes(1500))
     assert "1.5 kB of it were written by an earlier version and are no longer read" in invoke("cache", "info")
-    assert "removed files of an earlier version of 1 models, 1.5 kB" in invoke("cache", "prune", "--outdated")
+    assert "removed files of an earlier version of 1 model, 1.5 kB" in invoke("cache", "prune", "--outdated")
     assert "earlier version" not in invoke("cache", "info")
     assert "2 models" in invoke("cache", "info")
 
