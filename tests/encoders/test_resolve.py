@@ -123,7 +123,7 @@ def test_a_manifest_without_its_weights_is_an_error(tmp_path):
         ("tyny", "unknown model 'tyny': did you mean tiny?"),
         ("bm26", "did you mean bm25?"),
         ("", "unknown model ''"),
-        ("./nowhere/at/all", "no model at './nowhere/at/all': give a folder"),
+        ("models/nowhere/at/all", "no model at 'models/nowhere/at/all': give a folder"),
         ("model.py", "no model at 'model.py'.*FILE.py:FACTORY"),
     ],
 )
@@ -132,6 +132,11 @@ def test_an_unknown_id_is_one_line_with_what_would_be_right(submissions, minilm,
     with pytest.raises(InputError, match=message) as raised:
         resolve(model_id)
     assert "\n" not in str(raised.value)
+
+
+def test_a_place_that_does_not_exist_is_missing():
+    with pytest.raises(MissingResourceError, match=r"^\./nowhere/at/all: no such folder"):
+        resolve("./nowhere/at/all")
 
 
 def test_a_folder_that_is_no_model_is_an_error(tmp_path):

@@ -331,7 +331,7 @@ def test_an_answer_without_end_is_refused(live, packed, monkeypatch):
             handler.wfile.write(body)
 
     monkeypatch.setattr(live.RequestHandlerClass, "reply", reply)
-    with pytest.raises(InputError, match=r"answered 1 texts with more than 1,572,864 bytes"):
+    with pytest.raises(InputError, match=r"answered 1 text with more than 1,572,864 bytes"):
         model.retriever.encode(["a"], role="query", languages=["en"])
 
 

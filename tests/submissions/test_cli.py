@@ -122,5 +122,5 @@ def test_import_says_what_it_took(tmp_path):
     document = {"task_name": "SciFact", "dataset_revision": "x", "mteb_version": "2", "scores": scores}
     (place / "SciFact.json").write_text(json.dumps(document))
     done = xlir_bench("import", "mteb", "results", cwd=tmp_path)
-    assert done.stdout.strip() == "1 submissions in submissions; results: 0 complete, 0 partial, 1 stale"
+    assert done.stdout.strip() == "1 submission in submissions; results: 0 complete, 0 partial, 1 stale"
     assert "lexical" not in xlir_bench("submit", "verify", "submissions", cwd=tmp_path).stdout

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from xlir_bench.cli import options
-from xlir_bench.collection import SETTINGS
 from xlir_bench.errors import InputError, counted
 
 if TYPE_CHECKING:
@@ -46,7 +45,9 @@ class _Depth(click.ParamType[int]):
     help="File, or for mteb and trec a folder. CSV, LaTeX and JSON go to stdout without it.",
 )
 @options.measured_languages
-@click.option("--settings", type=options.Listed(SETTINGS), help="trec, latex: only these, e.g. monolingual.")
+@click.option(
+    "--settings", type=options.Listed(options.all_settings), help="trec, latex: only these, e.g. monolingual."
+)
 @click.option("--depth", type=_Depth(), help="trec: leave out what is ranked below it.  [default: all]")
 @click.option("--suites", type=options.Listed(), help="latex: only results of these suites.")
 @click.option("--rows-in", type=options.Listed(), help="latex: only rows with queries and documents in these.")
@@ -122,7 +123,7 @@ def command(
         models = len({path.parent for path in written})
         click.echo(f"{len(written) + models} files in {output}: {len(written)} task results", err=True)
     elif form == "trec":
-        _write_trec(entries, output, settings or SETTINGS, depth)
+        _write_trec(entries, output, settings or options.all_settings(), depth)
     elif form == "parquet":
         exchange.write_parquet(found, output)
     else:

@@ -60,7 +60,7 @@ class Listed(click.ParamType[tuple[str, ...]]):
 
     name = "LIST"
 
-    def __init__(self, choice: tuple[str, ...] = ()) -> None:
+    def __init__(self, choice: Callable[[], tuple[str, ...]] = tuple) -> None:
         self._choice = choice
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
@@ -70,10 +70,18 @@ class Listed(click.ParamType[tuple[str, ...]]):
         names = tuple(dict.fromkeys(str(value).replace(",", " ").split()))
         if not names:
             self.fail("give at least one name", param, ctx)
+        choice = self._choice()
         for name in names:
-            if self._choice and name not in self._choice:
-                self.fail(f"{name!r} is not one of {', '.join(self._choice)}", param, ctx)
+            if choice and name not in choice:
+                self.fail(f"{name!r} is not one of {', '.join(choice)}", param, ctx)
         return names
+
+
+def all_settings() -> tuple[str, ...]:
+    """Names of the settings, whose module loads numpy: for `Listed`, so that --help answers at once."""
+    from xlir_bench.collection import SETTINGS
+
+    return SETTINGS
 
 
 class Measures(click.ParamType[tuple[str, ...]]):

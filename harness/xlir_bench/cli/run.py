@@ -12,7 +12,6 @@ import click
 
 from xlir_bench.cli import options
 from xlir_bench.cli.summaries import print_abridged, print_means, print_plan, print_standings, print_summary
-from xlir_bench.collection import SETTINGS
 from xlir_bench.errors import InputError, XlirError
 from xlir_bench.interrupts import keeps
 
@@ -35,7 +34,9 @@ if TYPE_CHECKING:
 )
 @options.languages
 @options.sides
-@click.option("--settings", type=options.Listed(SETTINGS), help="Only these, e.g. monolingual,multilingual.")
+@click.option(
+    "--settings", type=options.Listed(options.all_settings), help="Only these, e.g. monolingual,multilingual."
+)
 @options.measures
 @options.data
 @options.offline
