@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import gzip
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -188,7 +189,11 @@ def test_a_page_is_true(page, tmp_path, monkeypatch, capsys):
             if block.kind == "commands":
                 faults += [f"{where}: {line}" for line in run_commands(block, shell)]
             elif block.kind == "python" and not block.given("file"):
+                before = dict(os.environ)
                 value = run_python(as_run(block), where, names)
+                # What libraries set would make each command that follows load them anew.
+                os.environ.clear()
+                os.environ.update(before)
                 printed = capsys.readouterr().out + value
                 if block.shown is not None and printed.split() != block.shown.split():
                     faults.append(f"{where}: shows {printed}")
