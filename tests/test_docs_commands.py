@@ -122,7 +122,7 @@ def training_data(folder: Path) -> None:
     write_lines(folder / "qa.jsonl.gz", [one | {"answer_start": 0} for one in questions])
     save(folder / "train.parquet", parallel(40))
     recipe = {"start": "static", "data": ["train.parquet"], "strategy": "hybrid", "steps": 2, "batch": 16}
-    recipe["static"] = {"dimensions": 16, "pieces": 300, "sample": 1000, "latent": 8, "shared": 0.5}
+    recipe["static"] = {"dimensions": 16, "pieces": 2200, "sample": 1000, "latent": 8, "shared": 0.5}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     save(folder / "dev.parquet", parallel(12, first=1000))
     grid = {"base": "recipe.yaml", "grid": {"alpha": [0, 1]}, "seeds": [1], "held_out": ["dev.parquet"]}

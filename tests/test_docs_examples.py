@@ -11,7 +11,6 @@ import pytest
 
 import xlir_bench
 
-
 MODULES = sorted(
     ["xlir_bench"]
     + [
