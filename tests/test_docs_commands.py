@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import gzip
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -121,7 +122,7 @@ def training_data(folder: Path) -> None:
     write_lines(folder / "qa.jsonl.gz", [one | {"answer_start": 0} for one in questions])
     save(folder / "train.parquet", parallel(40))
     recipe = {"start": "static", "data": ["train.parquet"], "strategy": "hybrid", "steps": 2, "batch": 16}
-    recipe["static"] = {"dimensions": 16, "pieces": 300, "sample": 1000, "latent": 8, "shared": 0.5}
+    recipe["static"] = {"dimensions": 16, "pieces": 2200, "sample": 1000, "latent": 8, "shared": 0.5}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     save(folder / "dev.parquet", parallel(12, first=1000))
     grid = {"base": "recipe.yaml", "grid": {"alpha": [0, 1]}, "seeds": [1], "held_out": ["dev.parquet"]}
@@ -188,7 +189,11 @@ def test_a_page_is_true(page, tmp_path, monkeypatch, capsys):
             if block.kind == "commands":
                 faults += [f"{where}: {line}" for line in run_commands(block, shell)]
             elif block.kind == "python" and not block.given("file"):
+                before = dict(os.environ)
                 value = run_python(as_run(block), where, names)
+                # What libraries set would make each command that follows load them anew.
+                os.environ.clear()
+                os.environ.update(before)
                 printed = capsys.readouterr().out + value
                 if block.shown is not None and printed.split() != block.shown.split():
                     faults.append(f"{where}: shows {printed}")
