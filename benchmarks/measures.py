@@ -1,5 +1,6 @@
 """AP, nDCG@10 and R@100 of XQuAD-R's 13,090 queries over the whole pool: xlir-bench, pytrec_eval and ranx, one run.
 
+    pip install -c constraints.txt '.[test]'   # pytrec_eval and ranx
     python benchmarks/measures.py --data DIR [--queries 200]
 
 All three start from the same matrix of scores (13,090 x 13,014) and end with one value per query and measure. The peers
@@ -11,6 +12,7 @@ the evaluation alone is printed beside the whole. ranx compiles its kernels befo
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -107,6 +109,8 @@ def ranx(collection: Collection, scores: np.ndarray, queries: list[int]) -> tupl
 @click.option("--json", "as_json", is_flag=True)
 def main(data: Path, queries: int, runs: int, as_json: bool) -> None:
     """Print seconds and ratios."""
+    if missing := [name for name in ("pytrec_eval", "ranx") if find_spec(name) is None]:
+        raise click.ClickException(f"{' and '.join(missing)} not installed: pip install -c constraints.txt '.[test]'")
     collection = load(find("xquad-r"), data)
     model = resolve("random")
     sides = ((collection.queries, "query"), (collection.documents, "document"))
