@@ -14,12 +14,12 @@ from xlir_bench.analysis import analysed, row_scores, summary_of
 from xlir_bench.analysis.intact import fault_of
 from xlir_bench.collection import Collection
 from xlir_bench.described import described, environment, reference, zero_shot_statement
-from xlir_bench.encoders import Encoder, Lookup, Model, VectorCache, encode_texts
+from xlir_bench.encoders import Encoder, Model, VectorCache
 from xlir_bench.encoders.encode import keeping_vectors
 from xlir_bench.encoders.identity import with_kept_documents
-from xlir_bench.encoders.returned import check_same_width
 from xlir_bench.encoders.verification import StoredCheck, packed_sample
-from xlir_bench.engines import STREAMED_ABOVE, Streamed, Streaming, stream
+from xlir_bench.engines import Streaming
+from xlir_bench.engines.ranked import cache_of_texts, ranked
 from xlir_bench.engines.records import Records
 from xlir_bench.errors import InputError
 from xlir_bench.files import alone_in
@@ -39,7 +39,7 @@ from xlir_bench.results import (
 from xlir_bench.results.exchange.runs import has_runs, write_runs
 from xlir_bench.results.exchange.trec import first_fraction
 from xlir_bench.results.store import remove_unfinished_at, runs_path
-from xlir_bench.retrieval import DenseScorer, Heads, LexicalScorer, RankTable, Scorer, count_outranked, default_heads
+from xlir_bench.retrieval import Heads, RankTable, default_heads
 from xlir_bench.suites import Suite, findings, measurable
 from xlir_bench.version import __version__
 
@@ -152,9 +152,9 @@ def evaluate(
     clock = _Clock()
     across = any(setting != "monolingual" for setting in suite.settings)
     heads = _heads(suite, collection, across, top_k)._replace(judged=_needs_judged(suite))
-    ranked = _ranked(model, collection, (across, heads), cache, progress)
-    ranks = ranked.ranks
-    clock.split("encode_s", "rank_s", ranked.encode_s)
+    found = ranked(model, collection, cache, across_languages=across, heads=heads, progress=progress)
+    ranks = found.ranks
+    clock.split("encode_s", "rank_s", found.encode_s)
     scores = row_scores(ranks, suite.settings)
     clock.lap("measure_s")
     encode_s = clock.laps["encode_s"]
@@ -167,9 +167,9 @@ def evaluate(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         timing=Timing(
             **clock.laps,
-            texts_per_s=ranked.encoded / encode_s if ranked.encoded else None,
-            texts_encoded=ranked.encoded,
-            texts_from_cache=ranked.from_cache,
+            texts_per_s=found.encoded / encode_s if found.encoded else None,
+            texts_encoded=found.encoded,
+            texts_from_cache=found.from_cache,
         ),
         summary=summary_of(scores),
         primary={setting: names[0] for setting, names in suite.settings.items()},
@@ -177,7 +177,7 @@ def evaluate(
         scores=scores,
         notes=tuple(finding.text for finding in findings(suite, collection)),
     )
-    return Evaluation(result, ranks, ranked.records, ranked.check)
+    return Evaluation(result, ranks, found.records, found.check)
 
 
 def measured(
@@ -192,7 +192,7 @@ def measured(
     """`evaluate`, with intervals and bias in the result; see there for arguments and errors."""
     evaluation = evaluate(model, suite, collection, cache=cache, top_k=top_k, progress=progress)
     since = perf_counter()
-    with step(progress, "intervals and bias"), keeping_vectors(_cache_of(cache, model), model.info):
+    with step(progress, "intervals and bias"), keeping_vectors(cache_of_texts(cache, model), model.info):
         result = analysed(evaluation.result, evaluation.ranks)
     timing = result.timing.model_copy(update={"analyse_s": round(perf_counter() - since, 4)})
     return replace(evaluation, result=result.model_copy(update={"timing": timing}))
@@ -313,59 +313,6 @@ def _heads(suite: Suite, collection: Collection, across: bool, top_k: int | None
             f"memory: ask for {MOST_NAMED // rankings:,} or fewer{instead}"
         )
     return Heads(depth, by_language)
-
-
-def _ranked(
-    model: Model,
-    collection: Collection,
-    wanted: tuple[bool, Heads],
-    cache: VectorCache | Streaming | None,
-    progress: Progress,
-) -> Streamed:
-    """Ranks of the collection: shard by shard where that was asked for or it is large, else at once."""
-    across, heads = wanted
-    streaming = cache if isinstance(cache, Streaming) else None
-    large = len(collection.documents) > STREAMED_ABOVE and isinstance(model.retriever, Encoder | Lookup)
-    if streaming is None and large:
-        streaming = Streaming(cache=cache if isinstance(cache, VectorCache) else None)
-    if streaming is not None:
-        return stream(model, collection, streaming, across_languages=across, heads=heads, progress=progress)
-    since = perf_counter()
-    texts_cache = _cache_of(cache, model)
-    check = StoredCheck.of(model, collection)
-    if check is not None:
-        texts_cache = check.usable(texts_cache)
-    with keeping_vectors(texts_cache, model.info):
-        scorer, encoded, from_cache = _scorer(model, collection, texts_cache, check, progress)
-        encode_s = perf_counter() - since
-        ranks = count_outranked(scorer, collection, across_languages=across, heads=heads, progress=progress)
-    return Streamed(ranks, encode_s, encoded, from_cache, Records(None), check)
-
-
-def _cache_of(cache: VectorCache | Streaming | None, model: Model) -> VectorCache | None:
-    """Where the vectors of all texts are kept; None where a corpus is streamed, or there are none."""
-    return cache if isinstance(cache, VectorCache) and isinstance(model.retriever, Encoder) else None
-
-
-def _scorer(
-    model: Model,
-    collection: Collection,
-    cache: VectorCache | None,
-    check: StoredCheck | None,
-    progress: Progress,
-) -> tuple[Scorer, int, int]:
-    """Scores of the collection by the model, with the number of texts that were encoded and that the cache held."""
-    retriever = model.retriever
-    if not isinstance(retriever, Encoder | Lookup):
-        return LexicalScorer(retriever, collection), 0, 0
-    documents = encode_texts(retriever, model.info, collection.documents, "document", cache=cache, progress=progress)
-    queries = encode_texts(retriever, model.info, collection.queries, "query", cache=cache, progress=progress)
-    check_same_width(model.info, queries.vectors, documents.vectors)
-    if check is not None:
-        check.learn("query", queries.vectors)
-        check.learn("document", documents.vectors)
-    scorer = DenseScorer(queries.vectors, documents.vectors, model.info.similarity)
-    return scorer, queries.encoded + documents.encoded, queries.from_cache + documents.from_cache
 
 
 def _finished(where: Output, model: Model, suite: Suite, collection: Collection) -> Iterator[tuple[Path, Result]]:
