@@ -31,10 +31,11 @@ def folder(tmp_path_factory) -> Path:
     here = {"cwd": place, "env": {"XLIR_BENCH_CACHE": str(place / "cache")}}
     for arguments in (
         ("run", "random", "--languages", "de,en", "--output", "others"),
-        ("submit", "new", LONG, "--results", f"results/{LONG}"),
+        ("submit", "new", LONG),
     ):
         finished = xlir_bench(*arguments, **here)
         assert finished.returncode == 0, finished.stderr
+    shutil.copytree(place / "results" / LONG, place / "submissions" / LONG / "results", dirs_exist_ok=True)
     shutil.copytree(place / "cache", place / "kept")
     return place
 

@@ -75,7 +75,9 @@ def measured_model(results: Sequence[Result], hub: Mapping[str, str] | None) -> 
         names = ", ".join(sorted(printable(model.name) for model in models.values())[:5])
         raise InputError(f"the results are of {len(models)} models ({names}): give the folder of one of them")
     model = results[0].model
-    adapter = str(adapter_of(model.details))
+    adapter = str(adapter_of(model.details) or "")
+    if not adapter:
+        raise InputError(f"{printable(model.id)}: its results do not say what kind of model it is: measure it again")
     if adapter not in SOURCES:
         raise InputError(
             f"{printable(model.id)} is of the kind {printable(adapter)}, which runs code of yours: a submission runs "
