@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 @options.streaming
 @click.option("--dry-run", is_flag=True, help="Say how much there is to do and how long it would take, and stop.")
 @options.as_json
-@keeps("nothing was to be kept yet: the same command begins again", alone=True)
+@keeps("nothing is kept yet: the same command begins again", alone=True)
 def command(
     model_ids: tuple[str, ...],
     suites: tuple[str, ...],
