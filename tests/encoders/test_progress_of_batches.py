@@ -92,12 +92,12 @@ def test_every_stage_of_a_run_has_a_name_and_ranking_moves_language_by_language(
     assert len(advances) == 3
 
 
-@pytest.mark.parametrize("where", ["count_outranked", "analysed"])
+@pytest.mark.parametrize("where", ["engines.ranked.count_outranked", "evaluation.analysed"])
 def test_an_interrupt_after_encoding_says_that_vectors_are_kept(monkeypatch, tmp_path, where):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluation, where, interrupted)
+    monkeypatch.setattr(f"xlir_bench.{where}", interrupted)
     suite = find("xlir-mini")
     with pytest.raises(KeyboardInterrupt) as caught:
         evaluation.run(resolve("random"), suite, load(suite, languages=["de"]), tmp_path, cache=VectorCache())
