@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from preloaded import Preloaded
+from preloaded import READ_AT_IMPORT, Preloaded
 
 from xlir_bench.cli.main import cli
 
@@ -17,6 +17,14 @@ PROGRAM = str(Path(sys.executable).parent / "xlir-bench")
 
 _PRELOADED = (Preloaded(transformers=True), Preloaded(transformers=False))
 _TIMEOUT = 300
+_AT_FIRST = dict(os.environ)
+
+
+def _inherited() -> dict[str, str]:
+    """This process's environment; what libraries read when they are loaded as it was before tests loaded some."""
+    left_out = (*READ_AT_IMPORT, "GITHUB_")
+    now = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+    return now | {name: value for name, value in _AT_FIRST.items() if name.startswith(READ_AT_IMPORT)}
 
 
 def xlir_bench(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
@@ -26,8 +34,7 @@ def xlir_bench(*arguments: object, **options) -> subprocess.CompletedProcess[str
     It runs in a copy of a process that has loaded the libraries, unless `afresh` is true, options of `subprocess.run`
     are given other than the folder (`cwd`), or the environment changes what libraries read when they are loaded.
     """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
-    environment = inherited | options.pop("env", {})
+    environment = _inherited() | options.pop("env", {})
     columns = options.pop("columns", None)
     afresh = options.pop("afresh", False) or options.keys() - {"cwd"}
     preloaded = next((one for one in _PRELOADED if one.serves(environment)), None)

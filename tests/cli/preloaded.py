@@ -21,11 +21,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO
 
-READ_AT_IMPORT = ("LANG", "LC_", "MKL_", "NUMBA_", "OMP_", "OPENBLAS_", "PYTHON", "TORCH_")
-"""How the names of variables begin that libraries have read by then; a request may not change them.
-
-Those that libraries set when a test loads them (`TORCHINDUCTOR_CACHE_DIR`, `KMP_INIT_AT_FORK`) are none of these.
-"""
+READ_AT_IMPORT = ("LANG", "LC_", "MKL_", "NUMBA_", "OMP_", "OPENBLAS_", "PYTHON", "TORCH")
+"""How the names of variables begin that libraries have read by then; a request may not change them."""
 
 OF_TRANSFORMERS = ("HF_", "TRANSFORMERS_")
 """Likewise, where transformers is loaded too."""
