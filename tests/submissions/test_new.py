@@ -69,11 +69,11 @@ def test_the_folder_of_a_model_is_copied_with_what_was_measured(of_model, tmp_pa
     results = of_model(
         "sentence-transformers",
         {"parameters": 5, "max_length": 128, "truncate_dim": 64, "dimensions": 64},
-        id=str(weights),
+        id="my-encoder",
         prompts={"query": "query: ", "document": ""},
         similarity="dot",
     )
-    place = submissions.new("mine", tmp_path / "new", results=results)
+    place = submissions.new("mine", tmp_path / "new", results=results, weights=weights)
     fill_in(place)
     assert errors(place) == []
     assert (place / "model.safetensors").read_bytes() == (weights / "model.safetensors").read_bytes()
@@ -94,8 +94,8 @@ def test_the_folder_of_a_model_is_copied_with_what_was_measured(of_model, tmp_pa
 
 def test_the_manifest_of_a_models_folder_is_kept_under_the_new_name(of_model, tmp_path):
     bundled = folder("submissions") / "xlir-hybrid-static"
-    results = of_model("sentence-transformers", id=str(bundled))
-    place = submissions.new("mine", tmp_path / "new", results=results)
+    results = of_model("sentence-transformers", id="xlir-hybrid-static")
+    place = submissions.new("mine", tmp_path / "new", results=results, weights=bundled)
     assert declared(place) == declared(bundled) | {"name": "mine"}
     assert (place / "README.md").read_text() == (bundled / "README.md").read_text()
     assert sorted(path.name for path in (place / "results").iterdir()) == sorted(p.name for p in results.iterdir())

@@ -57,11 +57,16 @@ def command() -> None:
     help="Results of a finished run, as OUTPUT/MODEL: they are copied with their ranks, and manifest and card are "
     "filled in from them. Weights in a folder are copied too, unless --hub says where they are.",
 )
-def new(name: str, folder: Path, hub: str | None, results: Path | None) -> None:
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, exists=True),
+    help="The model's folder, or file of vectors.  [default: what has its name in the working folder]",
+)
+def new(name: str, folder: Path, hub: str | None, results: Path | None, weights: Path | None) -> None:
     """Begin a submission: a manifest, a card, and the results of a finished run."""
     from xlir_bench import submissions
 
-    place = submissions.new(name, folder, hub, results)
+    place = submissions.new(name, folder, hub, results, weights)
     click.echo(str(place))
     _say_next(place, submissions.validate(submissions.load(place)))
 

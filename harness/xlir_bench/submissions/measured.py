@@ -60,12 +60,15 @@ def adapter_of(details: Mapping[str, Any]) -> object:
     return NAME_OF_MTEB if "registry" in details else details.get("adapter")
 
 
-def measured_model(results: Sequence[Result], hub: Mapping[str, str] | None) -> MeasuredModel:
+def measured_model(
+    results: Sequence[Result], hub: Mapping[str, str] | None, weights: Path | None = None
+) -> MeasuredModel:
     """What the results of an encoder say of it.
 
     Args:
         results: at least one.
         hub: the manifest's source, where the encoder is on the hub and the results do not say so.
+        weights: the encoder's folder, or the file of vectors; by default what has its name in the working folder.
 
     Raises:
         InputError: they are of several encoders, or of one that a submission cannot hold.
@@ -83,7 +86,7 @@ def measured_model(results: Sequence[Result], hub: Mapping[str, str] | None) -> 
             f"{printable(model.id)} is of the kind {printable(adapter)}, which runs code of yours: a submission runs "
             "none. Save the model as a folder of sentence-transformers or transformers, and measure that"
         )
-    source, files = (hub, {}) if hub is not None else _source(model, adapter)
+    source, files = (hub, {}) if hub is not None else _source(model, adapter, weights)
     fields: dict[str, Any] = {"source": dict(source)} if source else {}
     fields["adapter"] = adapter
     given = {**model.details, "prompts": model.prompts or None, "similarity": model.similarity}
@@ -96,9 +99,9 @@ def measured_model(results: Sequence[Result], hub: Mapping[str, str] | None) -> 
     return MeasuredModel(tuple(results), fields, files)
 
 
-def _source(model: ModelReference, adapter: str) -> tuple[Mapping[str, Any], Mapping[str, Path]]:
+def _source(model: ModelReference, adapter: str, weights: Path | None) -> tuple[Mapping[str, Any], Mapping[str, Path]]:
     """The manifest's source, and the files that belong to it by their names in the submission."""
-    kind, details, place = SOURCES[adapter], model.details, Path(model.id)
+    kind, details, place = SOURCES[adapter], model.details, weights or Path(model.id)
     if kind == "mteb":
         return {"mteb": details.get("registry"), "revision": model.revision}, {}
     if kind == "server":
@@ -108,15 +111,17 @@ def _source(model: ModelReference, adapter: str) -> tuple[Mapping[str, Any], Map
     if kind == "none":
         return {}, {}
     on_hub = _HUB_ID.fullmatch(model.id)
-    if on_hub and not place.is_dir() and _COMMIT.fullmatch(model.revision or ""):
+    if on_hub and weights is None and not place.is_dir() and _COMMIT.fullmatch(model.revision or ""):
         return {"hub": on_hub[1], "revision": model.revision}, {}
+    if weights is None and place.is_dir():
+        log.warning("weights are copied from %s in the working folder; --weights names another", printable(place))
     return {"folder": "."}, dict(_files_of(place))
 
 
 def _files_of(folder: Path) -> Iterator[tuple[str, Path]]:
     """The files of a model's folder that a submission may hold; the others are named in a warning."""
     if not any((folder / name).is_file() for name in _MODEL_FILES):
-        log.warning("%s: no model is there now: copy its weights into the submission", printable(folder))
+        log.warning("%s: no model is there: say where its folder is (--weights), or copy it", printable(folder))
         return
     files, refused = untrusted.inventory(folder)
     if refused:

@@ -72,7 +72,9 @@ _CARD = """\
 """
 
 
-def new(name: str, folder: Path, hub: str | None = None, results: Path | None = None) -> Path:
+def new(
+    name: str, folder: Path, hub: str | None = None, results: Path | None = None, weights: Path | None = None
+) -> Path:
     """Begin a submission: its manifest, its card, and the results.
 
     What follows from the results is filled in, and weights in a folder are copied unless `hub` says where they are, so
@@ -83,6 +85,7 @@ def new(name: str, folder: Path, hub: str | None = None, results: Path | None = 
         folder: the folder of submissions.
         hub: ORGANISATION/NAME@COMMIT of the hub, if the weights are there.
         results: a result of the encoder or a folder of them, which are copied with their ranks.
+        weights: the folder of the encoder; by default one of its name in the working folder.
 
     Returns:
         The submission's folder.
@@ -99,7 +102,7 @@ def new(name: str, folder: Path, hub: str | None = None, results: Path | None = 
         raise InputError(f"{place} exists already; choose another name, or edit what is there")
     source = _hub_source(hub) if hub is not None else None
     found = find_results([results]) if results is not None else []
-    measured = measured_model([read_result(path) for path in found], source) if found else None
+    measured = measured_model([read_result(path) for path in found], source, weights) if found else None
     fields = measured.fields if measured is not None else {"source": source or _UNKNOWN["source"]}
     files = dict(measured.files) if measured is not None else {}
     for path in found:
