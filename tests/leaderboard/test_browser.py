@@ -223,7 +223,8 @@ class TestEncoder:
         page.locator("clipboard-copy").focus()
         page.keyboard.press("Enter")
         page.get_by_text("Copied").wait_for()
-        assert page.evaluate("navigator.clipboard.readText()") == "xlir-bench run good --suite xlir-mini"
+        command = "xlir-bench run good --suite xlir-mini --languages de,en,tr"
+        assert page.evaluate("navigator.clipboard.readText()") == command
 
 
 class TestComparison:
