@@ -139,7 +139,7 @@ def evaluate(
             is not to be held in memory; one of more than `STREAMED_ABOVE` documents never is.
         top_k: how many documents of each ranking are to be in `RankTable.rankings`; None leaves it at what the measures
             need.
-        progress: hears of texts encoded and queries ranked.
+        progress: called with the number of texts encoded and queries ranked.
 
     Raises:
         InputError: the model does not know a language of the collection, or gave something that is not a vector, or a
@@ -215,11 +215,11 @@ def run(
 
     Args:
         model: see `evaluate`.
-        suite: likewise.
-        collection: likewise.
+        suite: names the settings and measures.
+        collection: see `evaluate`.
         output: the folder of results, and what is kept beside them.
         cache: see `evaluate`.
-        progress: likewise.
+        progress: called with the number of texts encoded and queries ranked.
 
     Raises:
         InputError: see `evaluate`; or a file is at the result's path that this release cannot read.

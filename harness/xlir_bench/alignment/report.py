@@ -154,7 +154,7 @@ def report(
         suite: its name, for the report.
         layers: also after each layer of the first.
         cache: where vectors are kept from one run to the next.
-        progress: hears of texts encoded.
+        progress: called with the number of texts encoded.
 
     Raises:
         InputError: a model has no vectors, or no layers where they are asked for.

@@ -90,7 +90,7 @@ def _check_languages(results: Sequence[Result], languages: tuple[str, ...] | Non
 
 
 def _check_names(results: Sequence[Result], names: dict[str, str]) -> None:
-    """A display name that nothing in the tables has is a slip of the pen."""
+    """Refuse a display name for something that is in no table."""
     known: dict[str, None] = {}
     for result in results:
         known |= dict.fromkeys([result.model.name, result.suite.name, *result.suite.languages])

@@ -127,7 +127,7 @@ class Session:
         return Result(saved.result, path=saved.path, runs=saved.runs, measured_now=saved.measured_now)
 
     def progress(self) -> AbstractContextManager[Progress]:
-        """What hears how far work is."""
+        """Where progress is reported: a bar on standard error, or nowhere."""
         return _shown(self.draw)
 
 

@@ -166,7 +166,7 @@ def noted(failures: dict[str, XlirError], name: str) -> Iterator[None]:
 
 
 def report_failures(failures: Mapping[str, XlirError], number: int, what: str = "suites") -> None:
-    """Name what failed. What was alone speaks for itself; of several the highest exit code is the command's.
+    """Raise the only failure, or print all of them and raise one with the highest exit code.
 
     Args:
         failures: name of what failed -> what stopped it.

@@ -34,7 +34,7 @@ def command() -> None:
     """Make, check and verify submissions.
 
     A submission is a folder: submission.yaml, README.md, results/SUITE.json with its ranks, and runs/ if wanted. It is
-    read as the work of a stranger: nothing in it runs.
+    untrusted input: no code in it is run.
     """
 
 

@@ -86,7 +86,7 @@ def encode_texts(
         texts: queries or documents.
         role: which of the two.
         cache: where vectors are looked up and stored; nowhere if none is given.
-        progress: told of every batch by encoders of this package, of every block by others.
+        progress: called after every batch of this package's encoders, and after every block of other encoders.
 
     Raises:
         InputError: the encoder raised something, or returned something else than one finite vector of one width for
@@ -305,7 +305,7 @@ class _Storing:
 def _in_parts(
     retriever: PartwiseEncoder, request: _Request, missing: npt.NDArray[np.int64], storing: _Storing | None
 ) -> Vectors:
-    """The vectors of the missing texts, shape (missing, dimensions), each part stored and told of as it comes."""
+    """The vectors of the missing texts, shape (missing, dimensions), each part stored and reported as it comes."""
     rows = [request.block.start + int(offset) for offset in missing]
     batch = request.batch(rows)
     result: Vectors | None = None

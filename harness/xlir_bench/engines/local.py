@@ -28,7 +28,7 @@ def count_locally(
         documents: the corpus, which may lie on disk.
         shards: all of it.
         records: where counts are kept until the run is finished.
-        stage: hears of documents counted.
+        stage: called with the number of documents counted.
 
     Raises:
         XlirError: see `ShardWork`.

@@ -32,7 +32,7 @@ def ranked(
         cache: where vectors are kept, or how the corpus is streamed; None keeps nothing.
         across_languages: whether queries also search documents of other languages.
         heads: what is kept of the tops of rankings.
-        progress: hears of texts encoded and queries ranked.
+        progress: called with the number of texts encoded and queries ranked.
 
     Raises:
         InputError: the model gave something that is not a vector, or a score that is not a number.

@@ -116,8 +116,8 @@ def stream(
         collection: its documents may lie on disk.
         streaming: how.
         across_languages: see `retrieval.count_outranked`.
-        heads: likewise.
-        progress: hears of documents.
+        heads: how much of the top of each ranking is stored; see `retrieval.Heads`.
+        progress: called with the number of documents counted.
 
     Raises:
         InputError: the model has no vectors, or what it gives is not usable; the message names the shard.

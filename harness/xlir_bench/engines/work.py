@@ -105,7 +105,7 @@ class ShardWork:
         Args:
             shard: which documents these are.
             texts: theirs.
-            progress: hears of texts encoded.
+            progress: called with the number of texts encoded.
 
         Raises:
             XlirError: the model or its vectors are at fault; the message names the shard.

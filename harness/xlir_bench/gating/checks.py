@@ -28,7 +28,7 @@ def expand(policy: Policy, baseline: Mapping[str, Result], candidate: Mapping[st
     Args:
         policy: the rules.
         baseline: suite name -> its result. Wildcards stand for what it has.
-        candidate: likewise; a suite that only the candidate has is checked where a rule names it.
+        candidate: suite name -> its result; a suite that only the candidate has is checked where a rule names it.
 
     Raises:
         InputError: the policy checks nothing of this baseline, or a budget lets everything pass.
@@ -117,7 +117,7 @@ def _codes(asked: Languages, there: Iterable[str]) -> tuple[str, ...]:
 
 
 def _check_budget(budget: Budget | None, figure: Figure, rule: str) -> None:
-    """A budget that takes in everything is a slip of the pen: 2 for 2 %."""
+    """Refuse a budget that no loss can exceed, such as 2 where 2 % was meant."""
     if budget is None or figure.measure == PRIMARY or budget.value < 1:
         return
     scale = Scale.of(figure, {})

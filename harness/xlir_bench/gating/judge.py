@@ -40,7 +40,7 @@ def gate(candidate: Sequence[Run], baseline: Sequence[Run], policy: Policy) -> G
 
     Args:
         candidate: one encoder's runs, at most one of each suite.
-        baseline: likewise, of what the candidate is to replace.
+        baseline: runs of the encoder that the candidate is to replace, at most one of each suite.
         policy: the rules.
 
     Raises:

@@ -26,8 +26,8 @@ class JudgedRanks:
         ranks: of the relevant documents. 1 is first; ascending in each row, then padded with `UNJUDGED`; padding alone
             for a query without a relevant document. Shape (queries, relevant).
         gains: gain of the document at the same place, above 0; 0 where padded. Shape (queries, relevant).
-        other_ranks: likewise, of the documents that are judged not relevant; (queries, others). None where they are
-            unknown: only measures that need no more than the relevant documents can be computed then.
+        other_ranks: ranks of the documents that are judged not relevant, ascending and padded; (queries, others). None
+            where they are unknown: only measures that need no more than the relevant documents can be computed then.
         other_gains: their gains, 0 or below; NaN where padded. Shape (queries, others).
         sizes: documents in each ranking; (queries,). None where they are unknown.
     """

@@ -41,7 +41,7 @@ def count_outranked(
             that the monolingual setting needs.
         heads: what is kept beside the ranks of relevant documents; by default `default_heads`.
         budget: bytes for one block of scores, where it is the scorer that makes them; a block has at least one query.
-        progress: told of documents ranked, or of queries where the scores are given.
+        progress: called with the number of documents ranked, or of queries where the scores are given.
 
     Raises:
         InputError: a score is not a finite number.

@@ -79,7 +79,7 @@ def rerun(
         queries: how many to sample.
         data: searched for the suite's files.
         device: as `encoders.resolve` takes it.
-        progress: hears of texts encoded.
+        progress: called with the number of texts encoded.
 
     Raises:
         InputError: the encoder cannot be run here, or the result is of no suite of this release.

@@ -62,7 +62,7 @@ def fetch(suite: Suite, languages: Sequence[str] | None = None, *, progress: Pro
     Args:
         suite: what to fetch.
         languages: a part of the suite's languages; all by default.
-        progress: hears of bytes.
+        progress: called with the number of bytes received.
 
     Raises:
         MissingResourceError: nothing says where the files are, or they cannot be had from there.

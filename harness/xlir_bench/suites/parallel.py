@@ -15,7 +15,7 @@ class LanguagePart:
 
     Attributes:
         query_ids, queries: id and text of each query; ids are unique in this language.
-        document_ids, documents: likewise.
+        document_ids, documents: id and text of each document; ids are unique in this language.
         answers: (question, query position, document position); a question is shared across languages.
     """
 

@@ -59,7 +59,7 @@ class Batch:
         path: the file, or the name of what is no file.
         lines: the number of each record's line, from 1.
         ids, texts: pyarrow arrays of strings, without nulls.
-        languages: likewise, where the layout has a field for it.
+        languages: pyarrow array of strings, without nulls; None where the layout has no field for it.
     """
 
     path: Path | str

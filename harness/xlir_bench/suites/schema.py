@@ -100,7 +100,7 @@ class Suite(BaseModel):
             `query_language` and `document_language`.
         source: how it is read.
         settings: per setting, the names of its measures; the first is primary.
-        optional_settings: likewise, of settings that are measured only where they are asked for by name.
+        optional_settings: measures by setting, as in `settings`, of settings that are measured on request only.
         expect: published counts; a collection that has others is not measured.
         machine_translated: what was translated by a machine, from what and by which; None where people wrote it all.
         place: the folder that the declaration was found in; its files are searched there first. None for a suite

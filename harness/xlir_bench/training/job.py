@@ -33,7 +33,7 @@ class Job:
         steps: how many.
         held_out: the set that early stopping looks at, if there is one.
         workspace: where checkpoints are kept; what stands there is ours.
-        progress: hears of steps done.
+        progress: called with the number of steps done.
     """
 
     recipe: Recipe

@@ -36,7 +36,7 @@ _COMMIT = r"^[0-9a-f]{40}$"
 
 
 class _Part(BaseModel):
-    # Strict: a number in quotes or `alpha: true` is a slip of the pen, not a number.
+    # Strict: a number in quotes or `alpha: true` is an error, not a number.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 

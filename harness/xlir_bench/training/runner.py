@@ -62,7 +62,7 @@ def train(recipe: Recipe, output: Path, progress: Progress = SILENT) -> Trained:
     Args:
         recipe: from `read_recipe`.
         output: the model's folder.
-        progress: hears of steps done, and shows the loss.
+        progress: called with the number of steps done, and the loss.
 
     Raises:
         InputError: the data do not fit the recipe, the held-out set is an evaluation suite, `output` holds something

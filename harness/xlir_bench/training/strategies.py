@@ -138,7 +138,8 @@ class RowPlan:
         augmentation: how languages are drawn instead; None draws them uniformly, and pairs by `temper`.
         languages: shares of the languages of X-X batches, by index in `Rows.language_names`, over what the
             augmentation says, shape (languages,).
-        pairs: likewise of X-Y rows, by query language and document language, shape (languages, languages).
+        pairs: shares of the pairs of languages of X-Y rows, by query language and document language, shape
+            (languages, languages).
     """
 
     strategy: StrategyName = "hybrid"

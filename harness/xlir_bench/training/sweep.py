@@ -82,7 +82,7 @@ def sweep(grid: Grid, output: Path, *, jobs: int = 1, data: Path | None = None, 
         output: the sweep's folder.
         jobs: runs at the same time; the processor's cores are shared out among them.
         data: searched for the suite's files.
-        progress: hears of runs done.
+        progress: called with the number of runs done.
 
     Raises:
         InputError: a run failed (all others are finished first), or the held-out set is an evaluation suite.

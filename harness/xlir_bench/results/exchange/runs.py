@@ -45,7 +45,7 @@ def write_runs(result: Result, ranks: RankTable, path: Path, depth: int, progres
         ranks: fresh from the search, with `rankings` at least `depth` deep.
         path: of the result.
         depth: documents of each ranking.
-        progress: hears of rows.
+        progress: called with the number of rows written.
 
     Returns:
         The folder.

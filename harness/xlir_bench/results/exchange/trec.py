@@ -86,7 +86,7 @@ def write_trec(
         settings: which settings.
         depth: leave out relevant documents that are ranked below it; measures with a cut-off up to it do not change.
             None leaves out nothing.
-        progress: hears of rows.
+        progress: called with the number of rows written.
 
     Returns:
         The runs' paths.

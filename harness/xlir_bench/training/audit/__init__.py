@@ -50,7 +50,7 @@ def audit(
         collection: all of the suite's languages or a part of them.
         rules: the lengths that decide.
         sides: queries, documents, or both.
-        progress: hears of training texts read.
+        progress: called with the number of training texts read.
 
     Raises:
         MissingResourceError: a file or folder is not there.

@@ -47,7 +47,7 @@ class Course:
         texts: pieces of every text.
         known: the teacher's vectors.
         seed: of every draw.
-        stage: hears of steps.
+        stage: called with the number of steps done.
     """
 
     texts: Ragged
