@@ -19,6 +19,11 @@ def display_id(model_id: str) -> str:
     return _last(model_id) if _PATH.match(model_id) else model_id
 
 
+def safe_name(name: str) -> str:
+    """A name for a folder: letters, digits, `.`, `_` and `-`, with neither `.` nor `-` at its ends."""
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "model"
+
+
 def _last(path: str) -> str:
     parts = [part for part in re.split(r"[\\/]+", path) if part not in {"", ".", "..", "~"}]
     return parts[-1] if parts else "model"

@@ -6,7 +6,6 @@ What is taken is what a factory may return (see `encoders.factory`), and a funct
 from __future__ import annotations
 
 import inspect
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import Any
 from xlir_bench.encoders import in_memory, sentence_transformer
 from xlir_bench.encoders.adapters import USES
 from xlir_bench.encoders.checkpoint import Foreign, Loaded, Options, Settings
+from xlir_bench.encoders.display import safe_name
 from xlir_bench.encoders.factory import (
     EXPECTED,
     adapted,
@@ -91,7 +91,7 @@ def model_of(
         model = given
     else:
         model = _of_object(given, device, options)
-    return model if name is None else replace(model, info=replace(model.info, name=_safe(name)))
+    return model if name is None else replace(model, info=replace(model.info, name=safe_name(name)))
 
 
 class PlainEncoder:
@@ -152,7 +152,7 @@ def _of_object(given: Foreign, device: str | None, options: Options) -> Model:
     content = declared or digest_of("" if of_libraries else _source(made), held, behaviour)
     info = ModelInfo(
         id=who,
-        name=f"{_safe(who)}-{{fingerprint}}",
+        name=f"{safe_name(who)}-{{fingerprint}}",
         fingerprint="",
         prompts=loaded.prompts,
         similarity=loaded.similarity,
@@ -271,7 +271,3 @@ def _source(made: Foreign) -> str:
         except (OSError, TypeError):
             return ""
     return SourceTree.of_module(module).fingerprint()
-
-
-def _safe(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "model"

@@ -31,7 +31,8 @@ from xlir_bench.encoders.checkpoint import (
 from xlir_bench.encoders.converted import safe_weights
 from xlir_bench.encoders.hub import snapshot
 from xlir_bench.encoders.m2m100 import OWN_CODES
-from xlir_bench.encoders.resolve import MANIFEST, bundled
+from xlir_bench.encoders.resolve import bundled
+from xlir_bench.encoders.sources import MANIFEST
 from xlir_bench.encoders.transformer import refuse_missing
 from xlir_bench.encoders.weights import deciding_files
 from xlir_bench.errors import InputError, MissingResourceError
